@@ -1,0 +1,39 @@
+# What every target of the project shares: include root, warnings, sanitizers.
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${CCACHE_PROGRAM})
+  message(STATUS "ccache: ${CCACHE_PROGRAM}")
+endif()
+
+function(attnlab_target name)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wno-psabi>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CCACHE_PROGRAM}>>:-fpch-preprocess>)
+  if(ATTNLAB_WERROR)
+    target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+  if(ATTNLAB_SANITIZE)
+    target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ATTNLAB_SANITIZE}
+      -fno-sanitize-recover=all -fno-omit-frame-pointer -g1>)
+    target_link_options(${name} PRIVATE -fsanitize=${ATTNLAB_SANITIZE})
+  endif()
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR ATTNLAB_SANITIZE)
+    target_compile_definitions(${name} PRIVATE _GLIBCXX_ASSERTIONS)
+  endif()
+endfunction()
+
+# attnlab_test(<name> SOURCES a.cpp ... LIBS lib ... [LABELS label ...] [ARGS ...])
+# One GoogleTest program and one CTest entry of the same name.
+function(attnlab_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  attnlab_target(${name})
+  target_compile_definitions(${name} PRIVATE _GLIBCXX_ASSERTIONS)
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+endfunction()

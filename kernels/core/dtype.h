@@ -1,0 +1,61 @@
+// The element types of tensors. One closed list (kDTypes) feeds support checks, dispatch and tests.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <string_view>
+
+namespace attnlab {
+
+enum class DType : std::uint8_t { kFloat32, kFloat64, kBFloat16, kFloat16 };
+
+inline constexpr std::array kDTypes = {DType::kFloat32, DType::kFloat64, DType::kBFloat16,
+                                       DType::kFloat16};
+
+/// Storage of a bfloat16 (the upper half of a float32). Arithmetic happens in float.
+struct bfloat16 {
+  std::uint16_t bits;
+};
+
+/// Storage of an IEEE 754 binary16. Arithmetic happens in float.
+struct float16 {
+  std::uint16_t bits;
+};
+
+constexpr std::string_view dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return "float32";
+    case DType::kFloat64: return "float64";
+    case DType::kBFloat16: return "bfloat16";
+    case DType::kFloat16: return "float16";
+  }
+  return "unknown";
+}
+
+/// Bytes of one element.
+constexpr std::int64_t element_size(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return 4;
+    case DType::kFloat64: return 8;
+    case DType::kBFloat16:
+    case DType::kFloat16: return 2;
+  }
+  return 0;
+}
+
+/// Bytes of one accumulator: sums are kept in float32, or float64 for float64 tensors.
+constexpr std::int64_t accumulator_size(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }
+
+inline float to_float(bfloat16 x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
+}
+
+/// Rounds to nearest even; a NaN stays a (quiet) NaN.
+inline bfloat16 to_bfloat16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>((bits >> 16) | 0x40)};
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+}
+
+}  // namespace attnlab

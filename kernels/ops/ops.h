@@ -1,0 +1,70 @@
+// C++ entries of the attnlab operators, for the variants. Python and scripts reach the same operators
+// as torch.ops.attnlab.*; the schemas and the meaning of every argument are in schemas.cpp.
+// All go through the Torch dispatcher, so they are differentiable and work on every device that has
+// a backend.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "kernels/core/attention_args.h"
+
+namespace attnlab::ops {
+
+struct AttentionOptions {
+  std::optional<double> scale = std::nullopt;
+  bool causal = false;
+  std::int64_t window_left = -1;
+  std::int64_t window_right = -1;
+  double softcap = 0.0;
+  std::optional<at::Tensor> alibi_slopes = std::nullopt;
+};
+
+/// attnlab::attention -> (out, lse).
+std::tuple<at::Tensor, at::Tensor> attention(const at::Tensor& q, const at::Tensor& k,
+                                             const at::Tensor& v, const AttentionOptions& options);
+
+/// attnlab::naive_attention -> (out, weights).
+std::tuple<at::Tensor, at::Tensor> naive_attention(const at::Tensor& q, const at::Tensor& k,
+                                                   const at::Tensor& v,
+                                                   const AttentionOptions& options);
+
+struct LinearAttentionOptions {
+  std::string feature_map = "elu";  ///< elu, relu, identity
+  bool causal = true;
+  std::optional<at::Tensor> log_decay = std::nullopt;
+  bool normalize = true;
+};
+
+/// attnlab::linear_attention -> out.
+at::Tensor linear_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const LinearAttentionOptions& options);
+
+/// attnlab::decode_attention -> (out, lse).
+std::tuple<at::Tensor, at::Tensor> decode_attention(const at::Tensor& q, const at::Tensor& k,
+                                                    const at::Tensor& v,
+                                                    std::optional<double> scale,
+                                                    const std::optional<at::Tensor>& seqlens);
+
+/// What one operator call needs beyond its tensors, from the same plan that the call follows.
+struct OpPlan {
+  std::string kernel_name;             ///< e.g. "flash_attention_cpu_avx512"
+  std::int64_t workspace_bytes = 0;    ///< scratch and temporaries of the call
+  std::int64_t saved_bytes = 0;        ///< kept for backward beyond inputs and outputs
+};
+
+/// For `threads` threads (at::get_num_threads() of the run) on the CPU. The forward plan's output is
+/// out and lse (or weights); the backward plan's output is the three gradients.
+OpPlan plan_attention(const AttentionShape& shape, int threads);
+OpPlan plan_attention_backward(const AttentionShape& shape, int threads);
+OpPlan plan_naive_attention(const AttentionShape& shape, int threads);
+OpPlan plan_naive_attention_backward(const AttentionShape& shape, const AttentionOptions& options,
+                                     int threads);
+OpPlan plan_linear_attention(const AttentionShape& shape, bool causal, int threads);
+OpPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal, int threads);
+
+}  // namespace attnlab::ops
