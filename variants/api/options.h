@@ -1,5 +1,6 @@
-// Options of a variant: declared once (name, default, allowed values, one line of help), then checked
-// and filled. The declaration feeds config validation, `attnlab list`, the CSV column and the docs.
+// Options of a variant: declared once (name, default, allowed values, one line of help), then
+// checked and filled. The declaration feeds config validation, `attnlab list`, the CSV column and
+// the docs.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +10,14 @@
 #include <variant>
 #include <vector>
 
+#include "kernels/core/names.h"
+
 namespace attnlab {
 
 using OptionValue = std::variant<bool, std::int64_t, double, std::string>;
 
-/// One option that a variant takes. The alternative held by `default_value` is the option's type; an
-/// integer is accepted where a float is declared, nothing else is converted.
+/// One option that a variant takes. The alternative held by `default_value` is the option's type;
+/// an integer is accepted where a float is declared, nothing else is converted.
 struct OptionSpec {
   std::string name;
   OptionValue default_value;
@@ -51,15 +54,5 @@ class Options {
 
 /// "256", "true", "elu": as a user would write it in an override.
 std::string to_string(const OptionValue& value);
-
-/// The candidate with the smallest edit distance to `name`; empty where none is near (distance above
-/// a third of the length, but at least 2 is always allowed) or there is no candidate.
-std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
-
-/// " Did you mean 'x'?" or nothing.
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
-
-/// "a, b, c".
-std::string join_names(const std::vector<std::string>& names);
 
 }  // namespace attnlab

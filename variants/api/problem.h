@@ -1,5 +1,5 @@
-// What a variant is asked (Problem), what it answers before running (Support, Plan), and the tensors
-// that go in and out (Inputs, Outputs).
+// What a variant is asked (Problem), what it answers before running (Support, Plan), and the
+// tensors that go in and out (Inputs, Outputs).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,10 +35,10 @@ struct Problem {
   std::int64_t head_dim_v = 64;
   at::ScalarType dtype = at::kFloat;
   at::DeviceType device = at::kCPU;
-  bool causal = false;              ///< bottom-right aligned
-  std::optional<double> scale;      ///< default 1/sqrt(head_dim)
+  bool causal = false;          ///< bottom-right aligned
+  std::optional<double> scale;  ///< default 1/sqrt(head_dim)
   Direction direction = Direction::kForward;
-  int threads = 1;                  ///< at::get_num_threads() of the run
+  int threads = 1;  ///< at::get_num_threads() of the run
 
   double scale_or_default() const;
   /// Elements of q, k, v, out times the element size.
@@ -60,25 +60,25 @@ struct Support {
   static Support no(std::string why) { return {false, std::move(why)}; }
 };
 
-/// What a run will do and need; made by the same decision that `forward` follows. Bytes are those of
-/// the whole direction: for forward_backward the incoming gradient counts as input, dq, dk, dv as
-/// output. `flops` follows the conventions of the field (README, "What is counted").
+/// What a run will do and need; made by the same decision that `forward` follows. Bytes are those
+/// of the whole direction: for forward_backward the incoming gradient counts as input, dq, dk, dv
+/// as output. `flops` follows the conventions of the field (README, "What is counted").
 struct Plan {
   std::string kernel_name;
-  double flops = 0;                   ///< multiply and add count as two
-  std::int64_t bytes = 0;             ///< least traffic: every input read once, every output written
+  double flops = 0;        ///< multiply and add count as two
+  std::int64_t bytes = 0;  ///< least traffic: every input read once, every output written
   std::int64_t input_bytes = 0;
   std::int64_t output_bytes = 0;
-  std::int64_t saved_bytes = 0;       ///< kept from forward for backward beyond inputs and outputs
-  std::int64_t workspace_bytes = 0;   ///< temporaries and scratch at the peak
+  std::int64_t saved_bytes = 0;      ///< kept from forward for backward beyond inputs and outputs
+  std::int64_t workspace_bytes = 0;  ///< temporaries and scratch at the peak
 
   std::int64_t predicted_bytes() const {
     return input_bytes + output_bytes + saved_bytes + workspace_bytes;
   }
 };
 
-/// Tensors of one call. `q`, `k`, `v` may also have rank 2 `[seqlen, head_dim]` or 3 `[heads, seqlen,
-/// head_dim]`; outputs then have the same rank.
+/// Tensors of one call. `q`, `k`, `v` may also have rank 2 `[seqlen, head_dim]` or 3 `[heads,
+/// seqlen, head_dim]`; outputs then have the same rank.
 struct Inputs {
   at::Tensor q, k, v;
   bool causal = false;
@@ -92,8 +92,8 @@ struct Outputs {
   std::optional<at::Tensor> weights;  ///< `[batch, heads, seqlen_q, seqlen_k]`, where stored anyway
 };
 
-/// The problem that a set of inputs poses. Throws UnsupportedError where shapes, dtypes or devices do
-/// not fit together.
+/// The problem that a set of inputs poses. Throws UnsupportedError where shapes, dtypes or devices
+/// do not fit together.
 Problem problem_of(const Inputs& inputs, Direction direction = Direction::kForward);
 
 }  // namespace attnlab

@@ -1,8 +1,8 @@
 // The interface of an attention variant: the one class a researcher implements.
 //
 // A variant says *what* is scored, masked and normalised; it is thin, differentiable and works on
-// Torch tensors. Ten lines of Torch operations in `do_forward` make a complete variant (autograd and
-// devices come from Torch); speed comes from the operators in kernels/ops.
+// Torch tensors. Ten lines of Torch operations in `do_forward` make a complete variant (autograd
+// and devices come from Torch); speed comes from the operators in kernels/ops.
 #pragma once
 
 #include <optional>
@@ -23,12 +23,12 @@ struct ExtraInput {
 
 struct VariantInfo {
   std::string name;
-  std::string summary;           ///< one line
-  std::string paper;             ///< authors, year, arXiv number; empty where there is none
-  bool exact = true;             ///< equals softmax attention under its own mask
-  std::string time_order;        ///< e.g. "N^2"
-  std::string memory_order;      ///< beyond inputs and outputs, e.g. "N"
-  int version = 1;               ///< raise when results or cost change; part of the resume key
+  std::string summary;       ///< one line
+  std::string paper;         ///< authors, year, arXiv number; empty where there is none
+  bool exact = true;         ///< equals softmax attention under its own mask
+  std::string time_order;    ///< e.g. "N^2"
+  std::string memory_order;  ///< beyond inputs and outputs, e.g. "N"
+  int version = 1;           ///< raise when results or cost change; part of the resume key
   std::vector<ExtraInput> extra_inputs = {};
 };
 
@@ -41,26 +41,26 @@ class Variant {
   /// The options in force; default: none.
   virtual const Options& options() const;
 
-  /// Whether `forward` can do this problem; `forward` throws UnsupportedError with the same reason if
-  /// and only if the answer is no.
+  /// Whether `forward` can do this problem; `forward` throws UnsupportedError with the same reason
+  /// if and only if the answer is no.
   Support supports(const Problem& problem) const;
 
   /// What a run of this problem will use. Throws UnsupportedError where `supports` says no.
   Plan plan(const Problem& problem) const;
 
-  /// Checks shapes and support, adds missing batch and head dimensions, runs `do_forward`, and checks
-  /// the shape of what came back. Differentiable with respect to q, k, v.
+  /// Checks shapes and support, adds missing batch and head dimensions, runs `do_forward`, and
+  /// checks the shape of what came back. Differentiable with respect to q, k, v.
   Outputs forward(const Inputs& inputs) const;
 
   /// The paper's formula in plain Torch operations, at the dtype of the inputs (float64 inputs give
   /// the reference that errors are measured against). `query_rows` (int64, sorted; undefined = all)
-  /// selects rows, so that long sequences stay affordable. Returns `[batch, heads, rows, head_dim_v]`,
-  /// differentiable. Uses nothing from kernels/.
+  /// selects rows, so that long sequences stay affordable. Returns `[batch, heads, rows,
+  /// head_dim_v]`, differentiable. Uses nothing from kernels/.
   at::Tensor reference(const Inputs& inputs, const at::Tensor& query_rows = {}) const;
 
   /// The effective attention matrix `[batch, heads, rows, seqlen_k]` in the inputs' dtype, also for
-  /// linear kinds: out = weights * v. Dense: for explanation on short inputs. Throws UnsupportedError
-  /// where a variant has none.
+  /// linear kinds: out = weights * v. Dense: for explanation on short inputs. Throws
+  /// UnsupportedError where a variant has none.
   at::Tensor weights(const Inputs& inputs, const at::Tensor& query_rows = {}) const;
 
  protected:

@@ -1,0 +1,274 @@
+#include "variants/api/conformance.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/core/error.h"
+#include "variants/api/conformance_cases.h"
+#include "variants/api/softmax_reference.h"
+
+namespace attnlab {
+namespace {
+
+constexpr std::uint64_t kSeed = 20240229;
+
+double unit_roundoff(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble: return 0x1p-53;
+    case at::kBFloat16: return 0x1p-9;
+    case at::kHalf: return 0x1p-12;
+    default: return 0x1p-24;
+  }
+}
+
+// L2 distance relative to the reference, or to order-one entries where the reference is smaller:
+// gradients may vanish in truth (a softmax over one key), and N(0, 1) data make entries of order
+// one.
+double distance(const at::Tensor& value, const at::Tensor& reference) {
+  if (reference.numel() == 0) return 0;
+  const double norm = reference.norm().item<double>();
+  const double scale = std::max(norm, std::sqrt(static_cast<double>(reference.numel())));
+  const double difference = (value.to(at::kDouble) - reference).norm().item<double>();
+  return std::isfinite(difference) ? difference / scale : std::numeric_limits<double>::infinity();
+}
+
+// FlashAttention's rule: at most `factor` times the error of the plain formula at the same dtype.
+// The formula's error is counted as at least four unit roundoffs: below that it is luck, not
+// accuracy.
+PropertyResult within_ratio(std::string property, const at::Tensor& value,
+                            const at::Tensor& reference, const at::Tensor& formula, double factor,
+                            at::ScalarType dtype) {
+  const double error = distance(value, reference);
+  const double allowed = factor * std::max(distance(formula, reference), 4 * unit_roundoff(dtype));
+  return {.property = std::move(property),
+          .problem = {},
+          .passed = error <= allowed,
+          .detail = fmt::format("error {:.3g}, allowed {:.3g}", error, allowed)};
+}
+
+PropertyResult same_bits(std::string property, const at::Tensor& a, const at::Tensor& b) {
+  PropertyResult result{
+      .property = std::move(property), .problem = {}, .passed = at::equal(a, b), .detail = {}};
+  if (!result.passed) {
+    const at::Tensor differ = (a != b).flatten();
+    const std::int64_t first = differ.to(at::kLong).argmax().item<std::int64_t>();
+    result.detail =
+        fmt::format("{} of {} elements differ, first at {}: {} and {}",
+                    differ.sum().item<std::int64_t>(), differ.numel(), first,
+                    a.flatten()[first].item<double>(), b.flatten()[first].item<double>());
+  }
+  return result;
+}
+
+Inputs to_dtype(const Inputs& inputs, at::ScalarType dtype) {
+  Inputs out = inputs;
+  out.q = inputs.q.to(dtype);
+  out.k = inputs.k.to(dtype);
+  out.v = inputs.v.to(dtype);
+  return out;
+}
+
+Inputs requiring_grad(const Inputs& inputs) {
+  Inputs out = inputs;
+  for (at::Tensor* tensor : {&out.q, &out.k, &out.v}) {
+    *tensor = tensor->detach().clone().requires_grad_(true);
+  }
+  return out;
+}
+
+std::vector<at::Tensor> gradients(const at::Tensor& out, const Inputs& inputs,
+                                  const at::Tensor& grad_out) {
+  return torch::autograd::grad({out}, {inputs.q, inputs.k, inputs.v},
+                               {grad_out.to(out.scalar_type())}, std::nullopt, false,
+                               /*allow_unused=*/false);
+}
+
+using Results = std::vector<PropertyResult>;
+
+void check_values(const Variant& variant, const Inputs& inputs, const Problem& p,
+                  Results& results) {
+  const Inputs own = requiring_grad(inputs);
+  const Inputs exact = requiring_grad(to_dtype(inputs, at::kDouble));
+  const Inputs plain = requiring_grad(inputs);
+  const at::Tensor out = variant.forward(own).out;
+  const at::Tensor reference = variant.reference(exact);
+  const at::Tensor formula = variant.reference(plain);
+  results.push_back({.property = "keeps_the_dtype",
+                     .problem = {},
+                     .passed = out.scalar_type() == p.dtype,
+                     .detail = dtype_name(out.scalar_type())});
+  results.push_back(within_ratio("equals_reference", out.detach(), reference.detach(),
+                                 formula.detach(), 2, p.dtype));
+
+  at::Generator generator = at::detail::createCPUGenerator(kSeed + 1);
+  const at::Tensor grad_out =
+      at::randn(out.sizes(), generator, at::TensorOptions().dtype(at::kDouble)).to(p.dtype);
+  const auto ours = gradients(out, own, grad_out);
+  const auto truth = gradients(reference, exact, grad_out);
+  const auto baseline = gradients(formula, plain, grad_out);
+  for (const auto& [i, name] : {std::pair{0, "grad_q"}, {1, "grad_k"}, {2, "grad_v"}}) {
+    results.push_back(within_ratio(fmt::format("{}_equals_reference", name), ours[i], truth[i],
+                                   baseline[i], 3, p.dtype));
+  }
+}
+
+void check_repeatable(const Variant& variant, const Inputs& inputs, const Problem&,
+                      Results& results) {
+  results.push_back(
+      same_bits("same_inputs_same_bits", variant.forward(inputs).out, variant.forward(inputs).out));
+}
+
+void check_causality(const Variant& variant, const Inputs& inputs, const Problem& p,
+                     Results& results) {
+  if (!p.causal || p.seqlen_k < 2) return;
+  const at::Tensor before = variant.forward(inputs).out;
+  // The last key is visible to the last query only, so all other rows must not notice it.
+  Inputs changed = inputs;
+  changed.k = inputs.k.clone();
+  changed.v = inputs.v.clone();
+  changed.k.select(2, p.seqlen_k - 1).fill_(std::numeric_limits<double>::quiet_NaN());
+  changed.v.select(2, p.seqlen_k - 1).fill_(std::numeric_limits<double>::infinity());
+  const at::Tensor after = variant.forward(changed).out;
+  const std::int64_t rows = p.seqlen_q - 1;
+  results.push_back(same_bits("causal_rows_ignore_later_keys_even_nan", before.narrow(2, 0, rows),
+                              after.narrow(2, 0, rows)));
+}
+
+void check_rows_without_keys(const Variant& variant, const Inputs& inputs, const Problem& p,
+                             Results& results) {
+  if (!p.causal || p.seqlen_q <= p.seqlen_k) return;
+  const at::Tensor empty_rows = variant.forward(inputs).out.narrow(2, 0, p.seqlen_q - p.seqlen_k);
+  results.push_back(
+      same_bits("rows_without_keys_are_zero", empty_rows, at::zeros_like(empty_rows)));
+}
+
+void check_batch_independence(const Variant& variant, const Inputs& inputs, const Problem& p,
+                              Results& results) {
+  if (p.batch < 2) return;
+  Inputs changed = inputs;
+  for (at::Tensor* tensor : {&changed.q, &changed.k, &changed.v}) {
+    *tensor = tensor->clone();
+    tensor->select(0, 1).mul_(-3.0).add_(1.0);
+  }
+  results.push_back(same_bits("batch_items_are_independent",
+                              variant.forward(inputs).out.select(0, 0),
+                              variant.forward(changed).out.select(0, 0)));
+}
+
+void check_strided_views(const Variant& variant, const Inputs& inputs, const Problem& p,
+                         Results& results) {
+  // The layout [batch, seqlen, heads, head_dim], seen as [batch, heads, seqlen, head_dim].
+  Inputs strided = inputs;
+  for (at::Tensor* tensor : {&strided.q, &strided.k, &strided.v}) {
+    *tensor = tensor->transpose(1, 2).contiguous().transpose(1, 2);
+  }
+  const at::Tensor reference = variant.reference(to_dtype(inputs, at::kDouble));
+  results.push_back(within_ratio("strided_views_equal_reference", variant.forward(strided).out,
+                                 reference, variant.reference(inputs), 2, p.dtype));
+}
+
+void check_large_scores(const Variant& variant, const Inputs& inputs, const Problem& p,
+                        Results& results) {
+  if (p.dtype == at::kHalf) return;  // 100 * 100 * head_dim leaves the range of float16 itself
+  Inputs large = inputs;
+  large.q = inputs.q * 100;
+  large.k = inputs.k * 100;
+  const bool finite = at::isfinite(variant.forward(large).out).all().item<bool>();
+  results.push_back({.property = "large_scores_stay_finite",
+                     .problem = {},
+                     .passed = finite,
+                     .detail = "q and k times 100"});
+}
+
+void check_weights(const Variant& variant, const Inputs& inputs, const Problem& p,
+                   Results& results) {
+  if (p.dtype != at::kDouble) return;
+  at::Tensor weights;
+  try {
+    weights = variant.weights(inputs);
+  } catch (const UnsupportedError& error) {
+    results.push_back({.property = "weights_times_v_is_the_output",
+                       .problem = {},
+                       .passed = true,
+                       .detail = error.what(),
+                       .skipped = true});
+    return;
+  }
+  const at::Tensor product = at::matmul(weights, repeat_kv_heads(inputs.v, p.heads));
+  const at::Tensor reference = variant.reference(inputs);
+  results.push_back(
+      within_ratio("weights_times_v_is_the_output", product, reference, reference, 16, p.dtype));
+}
+
+void check_forward_agrees_with_supports(const Variant& variant, const Inputs& inputs,
+                                        const Support& support, Results& results) {
+  PropertyResult result{};
+  result.property = "forward_throws_iff_unsupported";
+  try {
+    variant.forward(inputs);
+    result.passed = support.ok;
+    if (!result.passed) result.detail = "supports says no, but forward ran: " + support.reason;
+  } catch (const UnsupportedError& error) {
+    result.passed = !support.ok;
+    result.detail = error.what();
+  }
+  results.push_back(result);
+}
+
+Results check_problem(const Variant& variant, const Problem& problem) {
+  Results results;
+  const Inputs inputs = conformance_inputs(variant, problem, kSeed);
+  const Support support = variant.supports(problem);
+  check_forward_agrees_with_supports(variant, inputs, support, results);
+  if (!support.ok) {
+    results.push_back({.property = "supported",
+                       .problem = {},
+                       .passed = true,
+                       .detail = support.reason,
+                       .skipped = true});
+    return results;
+  }
+  for (const auto check :
+       {check_values, check_repeatable, check_causality, check_rows_without_keys,
+        check_batch_independence, check_strided_views, check_large_scores, check_weights}) {
+    check(variant, inputs, problem, results);
+  }
+  return results;
+}
+
+}  // namespace
+
+std::vector<PropertyResult> check_conformance(const Registry& registry, const std::string& name,
+                                              const std::map<std::string, OptionValue>& options) {
+  const std::unique_ptr<Variant> variant = registry.make(name, options);
+  Results all;
+  for (const Problem& problem : conformance_problems()) {
+    Results results;
+    try {
+      results = check_problem(*variant, problem);
+    } catch (const std::exception& error) {
+      results.push_back({.property = "runs_without_an_exception",
+                         .problem = {},
+                         .passed = false,
+                         .detail = error.what()});
+    }
+    for (PropertyResult& result : results) {
+      result.problem = case_name(problem);
+      all.push_back(std::move(result));
+    }
+  }
+  return all;
+}
+
+}  // namespace attnlab

@@ -1,0 +1,144 @@
+#include "variants/torch_sdpa/torch_sdpa.h"
+
+#include <ATen/ops/_fused_sdp_choice.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <fmt/format.h>
+
+#include "kernels/core/error.h"
+#include "variants/api/cost.h"
+#include "variants/api/softmax_reference.h"
+#include "variants/api/support.h"
+
+namespace attnlab {
+namespace {
+
+// PyTorch's causal flag is top-left aligned, ours bottom-right: they agree for equal lengths only.
+// Elsewhere the same meaning is passed as a boolean mask.
+bool needs_mask(bool causal, std::int64_t seqlen_q, std::int64_t seqlen_k) {
+  return causal && seqlen_q != seqlen_k;
+}
+
+// Buffers that LibTorch 2.11's CPU kernel allocates: tiles of q_split x 512 scores for each thread.
+// Read from FlashAttentionKernel.cpp (BSD-3-Clause, PyTorch), checked by the memory tests.
+struct TileSizes {
+  std::int64_t q, k;
+};
+TileSizes tile_sizes(const Problem& p) {
+  const std::int64_t q_split = p.seqlen_q >= 768 ? 256 : p.seqlen_q >= 192 ? 64 : 32;
+  return {std::min<std::int64_t>(q_split, p.seqlen_q), std::min<std::int64_t>(512, p.seqlen_k)};
+}
+
+std::int64_t forward_workspace(const Problem& p) {
+  const auto [q, k] = tile_sizes(p);
+  const auto element = static_cast<std::int64_t>(c10::elementSize(p.dtype));
+  const std::int64_t reduced = element == 2 ? q * k * element : 0;
+  const std::int64_t accumulators =
+      (q * k + 2 * q + q * p.head_dim) * std::max<std::int64_t>(element, 4);
+  return p.threads * (accumulators + reduced);
+}
+
+std::int64_t backward_workspace(const Problem& p) {
+  const auto [q, k] = tile_sizes(p);
+  const auto element = static_cast<std::int64_t>(c10::elementSize(p.dtype));
+  const std::int64_t accumulator = std::max<std::int64_t>(element, 4);
+  const std::int64_t reduced = element == 2 ? 2 * q * k * element : 0;
+  const std::int64_t row_sums =
+      std::min<std::int64_t>(p.threads, p.batch * p.heads) * q * accumulator;
+  // The incoming gradient is copied into the layout [batch, seqlen, heads, head_dim].
+  const std::int64_t gradient_copy = p.heads > 1 ? p.out_bytes() : 0;
+  return p.threads * (2 * q * k * accumulator + reduced) + row_sums + gradient_copy;
+}
+
+constexpr std::int64_t kFlashBackend = 1;  // sdp::SDPBackend::flash_attention
+
+}  // namespace
+
+VariantInfo TorchSdpa::info() const {
+  return {.name = "torch_sdpa",
+          .summary = "PyTorch's scaled_dot_product_attention (its flash kernel), the usual choice",
+          .paper = "Dao et al. 2022, arXiv 2205.14135, as implemented in PyTorch",
+          .exact = true,
+          .time_order = "N^2",
+          .memory_order = "N"};
+}
+
+Support TorchSdpa::do_supports(const Problem& problem) const {
+  const Support support = operator_support(problem);
+  if (!support.ok) return support;
+  if (problem.head_dim != problem.head_dim_v) {
+    return Support::no(fmt::format(
+        "PyTorch's flash kernel needs head_dim == head_dim_v (got {} and {}); PyTorch itself would "
+        "fall back to stored scores, which this variant does not measure",
+        problem.head_dim, problem.head_dim_v));
+  }
+  if (problem.causal && problem.seqlen_q > problem.seqlen_k) {
+    return Support::no(fmt::format(
+        "causal with seqlen_q > seqlen_k ({} > {}) has rows without a visible key, for which "
+        "PyTorch defines no result",
+        problem.seqlen_q, problem.seqlen_k));
+  }
+  return support;
+}
+
+Plan TorchSdpa::do_plan(const Problem& problem) const {
+  Plan plan;
+  const bool mask = needs_mask(problem.causal, problem.seqlen_q, problem.seqlen_k);
+  plan.kernel_name = mask ? "torch_sdpa_flash_mask_cpu" : "torch_sdpa_flash_cpu";
+  plan.flops = softmax_attention_flops(problem, problem_mask(problem));
+  count_tensors(problem, 0, plan);
+  const std::int64_t mask_elements = mask ? problem.seqlen_q * problem.seqlen_k : 0;
+  const auto element = static_cast<std::int64_t>(c10::elementSize(problem.dtype));
+  // Repeated heads of k and v, and the float form of a boolean mask, live through the call.
+  const std::int64_t group = problem.heads / problem.kv_heads;
+  const std::int64_t repeated = group > 1 ? group * (problem.k_bytes() + problem.v_bytes()) : 0;
+  const std::int64_t float_mask = mask_elements * element;
+  if (problem.with_backward()) {
+    plan.saved_bytes = lse_bytes(problem) + repeated + float_mask;
+    // Their gradients are as large as the repeated heads themselves.
+    plan.workspace_bytes = backward_workspace(problem) + repeated;
+  } else {
+    plan.workspace_bytes =
+        forward_workspace(problem) + lse_bytes(problem) + repeated + float_mask + mask_elements;
+  }
+  return plan;
+}
+
+Outputs TorchSdpa::do_forward(const Inputs& inputs) const {
+  const Problem problem = problem_of(inputs);
+  std::optional<at::Tensor> mask;
+  if (needs_mask(problem.causal, problem.seqlen_q, problem.seqlen_k)) {
+    mask =
+        visible_pairs(problem.seqlen_q, problem.seqlen_k, {.causal = true}, {}, inputs.q.device());
+  }
+  const bool is_causal = problem.causal && !mask;
+  const bool enable_gqa = problem.heads != problem.kv_heads;
+  const std::int64_t backend = at::_fused_sdp_choice(inputs.q, inputs.k, inputs.v, mask, 0.0,
+                                                     is_causal, inputs.scale, enable_gqa);
+  if (backend != kFlashBackend) {
+    throw UnsupportedError(fmt::format(
+        "[variant torch_sdpa] PyTorch would not use its flash kernel here (its backend number is "
+        "{}), so the row would time something else. Asked for: {}.",
+        backend, problem.to_string()));
+  }
+  return {.out = at::scaled_dot_product_attention(inputs.q, inputs.k, inputs.v, mask, 0.0,
+                                                  is_causal, inputs.scale, enable_gqa),
+          .lse = std::nullopt,
+          .weights = std::nullopt};
+}
+
+at::Tensor TorchSdpa::do_reference(const Inputs& inputs, const at::Tensor& query_rows) const {
+  return softmax_reference(inputs, {.causal = inputs.causal}, query_rows);
+}
+
+at::Tensor TorchSdpa::do_weights(const Inputs& inputs, const at::Tensor& query_rows) const {
+  return softmax_weights(inputs, {.causal = inputs.causal}, query_rows);
+}
+
+void register_torch_sdpa(Registry& registry) {
+  registry.add({.name = "torch_sdpa",
+                .option_specs = {},
+                .factory = [](const Options&) { return std::make_unique<TorchSdpa>(); },
+                .origin = "built-in"});
+}
+
+}  // namespace attnlab
