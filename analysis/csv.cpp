@@ -162,9 +162,12 @@ Table parse_csv(std::string_view text, const std::string& name) {
 }
 
 Table read_csv(const std::filesystem::path& path) {
+  std::error_code error;
   std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad() || std::filesystem::is_directory(path)) {
+  std::string text;
+  const bool readable = file.is_open() && !std::filesystem::is_directory(path, error);
+  if (readable) text.assign(std::istreambuf_iterator<char>(file), {});
+  if (!readable || file.bad()) {
     throw ConfigError(
         fmt::format("[csv] cannot read '{}'; give the path of a results.csv", path.string()));
   }

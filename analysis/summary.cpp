@@ -122,6 +122,7 @@ std::string growth_text(const Section& section, const std::map<Length, const Rec
   std::vector<double> x;
   std::vector<double> y;
   for (const auto& [length, record] : row) {
+    if (section.shows_status && record->status != Status::kOk) continue;
     const auto value = section.value(*record);
     if (!value || *value <= 0 || length.first != length.second || length.first <= 0) continue;
     x.push_back(static_cast<double>(length.first));
