@@ -89,9 +89,16 @@ Inputs requiring_grad(const Inputs& inputs) {
 
 std::vector<at::Tensor> gradients(const at::Tensor& out, const Inputs& inputs,
                                   const at::Tensor& grad_out) {
-  return torch::autograd::grad({out}, {inputs.q, inputs.k, inputs.v},
-                               {grad_out.to(out.scalar_type())}, std::nullopt, false,
-                               /*allow_unused=*/false);
+  const std::vector<at::Tensor> leaves = {inputs.q, inputs.k, inputs.v};
+  if (!out.requires_grad()) {  // depends on none of them
+    return {at::zeros_like(inputs.q), at::zeros_like(inputs.k), at::zeros_like(inputs.v)};
+  }
+  auto grads = torch::autograd::grad({out}, leaves, {grad_out.to(out.scalar_type())}, std::nullopt,
+                                     false, /*allow_unused=*/true);
+  for (std::size_t i = 0; i < grads.size(); ++i) {
+    if (!grads[i].defined()) grads[i] = at::zeros_like(leaves[i]);
+  }
+  return grads;
 }
 
 using Results = std::vector<PropertyResult>;

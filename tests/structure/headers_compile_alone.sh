@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Every header of the project compiles alone, with warnings as errors.
+#   headers_compile_alone.sh SOURCE_DIR COMPILER [FLAG...]
+set -uo pipefail
+cd "$1" || exit 1
+compiler=$2
+flags=("${@:3}")
+export compiler
+
+check() {
+  local header=$1
+  shift
+  printf '#include "%s"\n' "$header" |
+    "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Wno-psabi -Werror -I. "$@" -x c++ - ||
+    { echo "does not compile alone: $header"; return 1; }
+}
+export -f check
+
+headers=$(find kernels variants experiments analysis tests/support -name '*.h' \
+          ! -name '*_lanes.h' ! -name 'simd*.h' ! -path 'kernels/cpu/impl/*' 2>/dev/null | sort)
+[ -n "$headers" ] || { echo "no headers found"; exit 1; }
+echo "$headers" | xargs -P "$(nproc)" -I{} bash -c 'check "$@"' _ {} "${flags[@]}" || exit 1
+echo "$(echo "$headers" | wc -l) headers compile alone"
