@@ -1,0 +1,178 @@
+#include "experiments/cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "experiments/cli/version.h"
+#include "kernels/core/error.h"
+#include "kernels/core/names.h"
+
+namespace attnlab::cli {
+namespace {
+
+const char* const kRunFooter =
+    "Overrides: KEY=VALUE sets a key, A,B,C sweeps it, GROUP=OPTION chooses a config file, "
+    "+KEY=VALUE "
+    "adds, ~KEY removes.\n"
+    "Examples:\n"
+    "  attnlab run experiment=quickstart\n"
+    "  attnlab run variant=flash,full shape.seqlen=1024,2048 causal=true\n"
+    "Exit codes: 0 all trials ok, 3 some did not pass, 2 wrong usage or config, 1 output cannot be "
+    "written, 130 interrupted.";
+
+/// CLI11 2.1 builds the usage line from the program's path; ours is fixed.
+class UsageFormatter : public CLI::Formatter {
+ public:
+  explicit UsageFormatter(std::string usage) : usage_(std::move(usage)) {}
+  std::string make_usage(const CLI::App*, std::string) const override { return usage_ + "\n"; }
+
+ private:
+  std::string usage_;
+};
+
+void set_usage(CLI::App& app, const char* usage) {
+  app.formatter(std::make_shared<UsageFormatter>(usage));
+}
+
+/// A repeatable flag that takes one value, so that it never swallows the override after it.
+void add_plugin_flag(CLI::App& command, Arguments& arguments) {
+  command
+      .add_option("--plugin", arguments.plugins, "Load variants from a shared library (repeatable)")
+      ->type_name("F.so")
+      ->allow_extra_args(false);
+}
+
+CLI::App* add_run(CLI::App& app, Arguments& arguments) {
+  CLI::App* run = app.add_subcommand("run", "Run an experiment, or a single trial");
+  set_usage(*run, "Usage: attnlab run [experiment=NAME] [overrides...] [flags]");
+  run->allow_extras();
+  run->footer(kRunFooter);
+  run->add_flag("--dry-run", arguments.dry_run, "List the trials on stdout, run nothing");
+  run->add_option_function<std::string>(
+         "--cfg", [&arguments](const std::string&) { arguments.print_config = true; },
+         "Print the composed config as YAML, one document per job, run nothing")
+      ->type_name("job")
+      ->check(CLI::IsMember({"job"}));
+  run->add_option("--config-dir", arguments.config_dir,
+                  "Folder searched for config files before the project's configs/")
+      ->type_name("DIR");
+  run->add_option("--config-name", arguments.config_name, "Primary config file, default: config")
+      ->type_name("NAME");
+  add_plugin_flag(*run, arguments);
+  return run;
+}
+
+CLI::App* add_list(CLI::App& app, Arguments& arguments) {
+  CLI::App* list = app.add_subcommand("list", "List variants, experiments, devices, config groups");
+  set_usage(*list, "Usage: attnlab list [variants|experiments|devices|GROUP] [flags]");
+  list->add_option("what", arguments.list_what, "variants, experiments, devices or a config group");
+  list->add_flag("--json", arguments.json, "Print JSON");
+  list->add_option("--config-dir", arguments.config_dir,
+                   "Folder searched for config files before the project's configs/")
+      ->type_name("DIR");
+  add_plugin_flag(*list, arguments);
+  return list;
+}
+
+CLI::App* add_check(CLI::App& app, Arguments& arguments) {
+  CLI::App* check = app.add_subcommand("check", "Check the properties every variant must have");
+  set_usage(*check, "Usage: attnlab check VARIANT [OPTION=VALUE...] [flags]");
+  check->allow_extras();
+  check->add_option("variant", arguments.variant, "Name of the variant")->required();
+  add_plugin_flag(*check, arguments);
+  return check;
+}
+
+std::vector<std::string> flag_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+/// Extra words are overrides, unless they look like a flag.
+std::vector<std::string> override_words(const CLI::App& command) {
+  const std::vector<std::string> words = command.remaining();
+  for (const std::string& word : words) {
+    if (!word.starts_with("--")) continue;
+    const std::vector<std::string> known = flag_names(command);
+    const std::string flag = word.substr(0, word.find('='));
+    throw ConfigError(
+        fmt::format("[attnlab] unknown flag {} of `{}`.{} Known: {}. See attnlab {} "
+                    "--help.",
+                    flag, command.get_name(), did_you_mean(flag, known), join_names(known),
+                    command.get_name()));
+  }
+  return words;
+}
+
+void check_command_name(const std::string& word, const CLI::App& app) {
+  if (word == "-h" || word == "--help" || word == "--version") return;
+  if (word.starts_with("-")) {
+    throw ConfigError(fmt::format("[attnlab] unknown flag {} before the command. Known: --help, "
+                                  "--version; flags of a command follow it. See attnlab --help.",
+                                  word));
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  if (std::ranges::find(names, word) != names.end()) return;
+  throw ConfigError(
+      fmt::format("[attnlab] unknown command '{}'.{} Commands: {}. See attnlab --help.", word,
+                  did_you_mean(word, names), join_names(names)));
+}
+
+}  // namespace
+
+Arguments parse_arguments(int argc, const char* const* argv) {
+  Arguments arguments;
+  CLI::App app("What does an attention variant cost, and what does it lose, as the sequence grows?",
+               "attnlab");
+  app.require_subcommand(1);
+  set_usage(app, "Usage: attnlab COMMAND [arguments...]");
+  app.set_version_flag("--version", version_text());
+  app.footer("attnlab COMMAND --help says more about a command.");
+  const CLI::App* run = add_run(app, arguments);
+  const CLI::App* list = add_list(app, arguments);
+  const CLI::App* check = add_check(app, arguments);
+  if (argc < 2) {
+    throw ConfigError(
+        "[attnlab] no command given. Start with: attnlab run experiment=quickstart. Commands: run, "
+        "list, check. See attnlab --help.");
+  }
+  check_command_name(argv[1], app);
+  try {
+    // CLI11 takes its words from the back. A lone `--` protects nothing here: overrides pass
+    // anyway.
+    std::vector<std::string> words(argv + 1, argv + argc);
+    std::erase(words, "--");
+    std::ranges::reverse(words);
+    app.parse(std::move(words));
+  } catch (const CLI::CallForVersion& version) {
+    arguments.text = std::string(version.what()) + "\n";
+    return arguments;
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* asked = &app;
+    for (const CLI::App* command : app.get_subcommands()) asked = command;
+    arguments.text = asked->help();
+    return arguments;
+  } catch (const CLI::ParseError& error) {
+    throw ConfigError(fmt::format("[attnlab] {}. See attnlab --help.", error.what()));
+  }
+  if (run->parsed()) {
+    arguments.command = Command::kRun;
+    arguments.words = override_words(*run);
+  } else if (check->parsed()) {
+    arguments.command = Command::kCheck;
+    arguments.words = override_words(*check);
+  } else if (list->parsed()) {
+    arguments.command = Command::kList;
+  }
+  return arguments;
+}
+
+}  // namespace attnlab::cli

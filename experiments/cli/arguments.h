@@ -1,0 +1,29 @@
+// The command line, parsed: which command, its flags, and the override words as they stand.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace attnlab::cli {
+
+enum class Command { kText, kRun, kList, kCheck };
+
+struct Arguments {
+  Command command = Command::kText;
+  std::string text;                  ///< kText: what --help or --version prints
+  std::vector<std::string> words;    ///< run, check: overrides or options, in order, untouched
+  std::vector<std::string> plugins;  ///< paths given by --plugin
+  std::string config_dir;   ///< searched before the project's own configs; empty = not given
+  std::string config_name;  ///< empty = not given
+  bool dry_run = false;
+  bool print_config = false;  ///< --cfg job
+  bool json = false;
+  std::string list_what;  ///< variants, experiments, devices, a group, or "" = overview
+  std::string variant;    ///< check
+};
+
+/// Throws ConfigError for an unknown command or flag (naming the nearest) and for flags without
+/// their value. Words that begin with `~`, `+` or a single `-` are taken as overrides.
+Arguments parse_arguments(int argc, const char* const* argv);
+
+}  // namespace attnlab::cli

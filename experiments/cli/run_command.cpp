@@ -1,0 +1,110 @@
+#include "experiments/cli/run_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "analysis/summary.h"
+#include "experiments/cli/output.h"
+#include "experiments/config/emit_yaml.h"
+#include "experiments/measure/environment.h"
+
+namespace attnlab::cli {
+namespace {
+
+constexpr int kExitSomeFailed = 3;
+
+/// "shape.seqlen=64, direction=forward" -> one `sweep:` entry per key with its values in order.
+config::Tree sweep_tree(const std::vector<config::Job>& jobs) {
+  std::vector<config::Tree::Entry> entries;
+  for (const auto& [key, first_value] : jobs.front().sweep_values) {
+    std::vector<config::Tree> values;
+    std::vector<std::string> seen;
+    for (const config::Job& job : jobs) {
+      for (const auto& [other_key, value] : job.sweep_values) {
+        if (other_key != key || std::ranges::find(seen, value) != seen.end()) continue;
+        seen.push_back(value);
+        values.push_back(config::Tree::of_string(value));
+      }
+    }
+    entries.emplace_back(key, config::Tree::of_list(std::move(values)));
+  }
+  return config::Tree::of_map(std::move(entries));
+}
+
+/// The statuses other than ok: how many, and the first reason of each.
+std::string failure_summary(const std::vector<analysis::Record>& records) {
+  struct Failures {
+    std::size_t count = 0;
+    const analysis::Record* first = nullptr;
+  };
+  std::map<analysis::Status, Failures> by_status;
+  for (const analysis::Record& record : records) {
+    if (record.status == analysis::Status::kOk) continue;
+    Failures& failures = by_status[record.status.value()];
+    if (failures.count++ == 0) failures.first = &record;
+  }
+  std::string text;
+  for (const auto& [status, failures] : by_status) {
+    text += fmt::format("{} of {} trials: {}; first {}: {}\n", failures.count, records.size(),
+                        analysis::status_name(status), failures.first->trial_id,
+                        failures.first->reason);
+  }
+  return text;
+}
+
+}  // namespace
+
+int print_config(const std::vector<config::Job>& jobs) {
+  std::string text;
+  for (const config::Job& job : jobs) {
+    if (jobs.size() > 1) text += "---\n";
+    text += config::emit_yaml(job.config);
+  }
+  write_stdout(text);
+  return 0;
+}
+
+int print_trials(const std::vector<runner::Trial>& trials) {
+  std::string text;
+  for (const runner::Trial& trial : trials) {
+    const config::TrialConfig& c = trial.config;
+    text += fmt::format(
+        "{} variant={} options={} seqlen_q={} seqlen_k={} direction={} dtype={} device={} batch={} "
+        "heads={} kv_heads={} head_dim={} causal={} inputs={} seed={} config_hash={}\n",
+        trial.trial_id, c.variant, trial.options_json, c.seqlen_q, c.seqlen_k, c.direction, c.dtype,
+        c.device, c.batch, c.heads, c.kv_heads, c.head_dim, c.causal, c.inputs, c.seed,
+        trial.config_hash);
+  }
+  write_stdout(text);
+  std::cerr << fmt::format("{} trials\n", trials.size());
+  return 0;
+}
+
+std::string config_yaml(const std::vector<config::Job>& jobs) {
+  config::Tree tree = jobs.front().config;
+  if (jobs.size() > 1) tree = tree.with("sweep", sweep_tree(jobs));
+  return config::emit_yaml(tree);
+}
+
+std::string environment_text(const std::vector<LoadedPlugin>& plugins) {
+  nlohmann::ordered_json object = measure::environment_json();
+  object["plugins"] = nlohmann::ordered_json::array();
+  for (const LoadedPlugin& plugin : plugins) {
+    object["plugins"].push_back({{"name", plugin.name}, {"path", plugin.path.string()}});
+  }
+  return object.dump(2) + "\n";
+}
+
+int report_outcome(const runner::RunOutcome& outcome) {
+  const std::string failures = failure_summary(outcome.records);
+  std::cerr << failures << std::flush;
+  write_stdout(analysis::summary_table(outcome.records) +
+               fmt::format("results: {}\n", outcome.csv_path.string()));
+  return failures.empty() ? 0 : kExitSomeFailed;
+}
+
+}  // namespace attnlab::cli

@@ -1,0 +1,33 @@
+// The parts of `attnlab run` that speak to the user: what --cfg and --dry-run print, and what a run
+// says at its end. The command's course itself is in main.cpp.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiments/cli/arguments.h"
+#include "experiments/config/compose.h"
+#include "experiments/runner/grid.h"
+#include "experiments/runner/run_grid.h"
+#include "variants/api/plugin_loader.h"
+
+namespace attnlab::cli {
+
+/// --cfg job: the composed config of each job as a YAML document, on stdout.
+int print_config(const std::vector<config::Job>& jobs);
+
+/// --dry-run: a line per trial on stdout, trial_id first; "N trials" on stderr.
+int print_trials(const std::vector<runner::Trial>& trials);
+
+/// What .hydra/config.yaml holds: the config of the first job, with the values of a sweep as a
+/// `sweep:` map, so that it composes to the same grid.
+std::string config_yaml(const std::vector<config::Job>& jobs);
+
+/// What environment.json holds: machine, versions, and the plugins that were loaded.
+std::string environment_text(const std::vector<LoadedPlugin>& plugins);
+
+/// The table and, on the last line, the path of results.csv on stdout; what did not pass on stderr.
+/// Returns the exit code: 0 all trials ok, 3 some did not pass.
+int report_outcome(const runner::RunOutcome& outcome);
+
+}  // namespace attnlab::cli

@@ -1,0 +1,127 @@
+#include "experiments/runner/grid.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "experiments/runner/sha256.h"
+#include "kernels/core/error.h"
+
+namespace attnlab::runner {
+namespace {
+
+constexpr std::size_t kHashDigits = 16;
+
+/// "run.dir" of "++run.dir=x".
+std::string_view override_key(std::string_view word) {
+  word.remove_prefix(std::min(word.find_first_not_of("+~"), word.size()));
+  return word.substr(0, word.find('='));
+}
+
+std::string lengths(const config::TrialConfig& config, const char* separator) {
+  if (config.seqlen_q == config.seqlen_k) return std::to_string(config.seqlen_q);
+  return fmt::format("{}{}{}", config.seqlen_q, separator, config.seqlen_k);
+}
+
+std::string make_trial_id(std::size_t number, std::size_t total,
+                          const config::TrialConfig& config) {
+  const std::size_t width = std::max<std::size_t>(3, std::to_string(total).size());
+  return fmt::format("{:0{}}_{}_n{}_{}", number, width, config.variant, lengths(config, "x"),
+                     config.direction);
+}
+
+/// run.dir is left out: a rerun gets a folder of its own.
+std::string make_repro(const config::Job& job, const ReproContext& context) {
+  const auto absolute = [](const std::string& path) {
+    return shell_quote(std::filesystem::absolute(path).string());
+  };
+  std::string command = "./attnlab run";
+  if (!context.config_dir.empty()) command += " --config-dir " + absolute(context.config_dir);
+  if (!context.config_name.empty()) command += " --config-name " + shell_quote(context.config_name);
+  for (const std::string& plugin : context.plugins) command += " --plugin " + absolute(plugin);
+  for (const std::string& word : job.overrides) {
+    if (override_key(word) != "run.dir") command += " " + shell_quote(word);
+  }
+  return command;
+}
+
+void check_device(const config::TrialConfig& config) {
+  if (config.device == "cpu") return;
+  throw DeviceError(
+      fmt::format("[device] device={} cannot be used: this build has no CUDA backend "
+                  "yet: only device=cpu. Use device=cpu.",
+                  config.device));
+}
+
+}  // namespace
+
+std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Registry& registry,
+                               const ReproContext& context) {
+  std::vector<Trial> trials;
+  trials.reserve(jobs.size());
+  for (const config::Job& job : jobs) {
+    Trial trial;
+    trial.config = config::parse_trial(job.config);
+    check_device(trial.config);
+    const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
+    trial.options_json = variant->options().to_json();
+    trial.trial_id = make_trial_id(trials.size() + 1, jobs.size(), trial.config);
+    trial.config_hash =
+        sha256_hex(canonical_trial(trial.config, trial.options_json)).substr(0, kHashDigits);
+    trial.repro = make_repro(job, context);
+    trials.push_back(std::move(trial));
+  }
+  return trials;
+}
+
+std::string canonical_trial(const config::TrialConfig& config, const std::string& options_json) {
+  nlohmann::json inputs_options = nlohmann::json::object();
+  for (const auto& [name, value] : config.inputs_options) {
+    std::visit([&, &key = name](const auto& v) { inputs_options[key] = v; }, value);
+  }
+  const nlohmann::json object = {
+      {"variant", config.variant},
+      {"variant_options", nlohmann::json::parse(options_json)},
+      {"batch", config.batch},
+      {"heads", config.heads},
+      {"kv_heads", config.kv_heads},
+      {"seqlen_q", config.seqlen_q},
+      {"seqlen_k", config.seqlen_k},
+      {"head_dim", config.head_dim},
+      {"head_dim_v", config.head_dim_v},
+      {"direction", config.direction},
+      {"dtype", config.dtype},
+      {"device", config.device},
+      {"causal", config.causal},
+      {"seed", config.seed},
+      {"threads", config.threads},
+      {"inputs", config.inputs},
+      {"inputs_options", inputs_options},
+      {"max_time_s", config.max_time_s},
+      {"warmup_s", config.warmup_s},
+      {"min_samples", config.min_samples},
+      {"max_samples", config.max_samples},
+      {"error_rows", config.error_rows},
+      {"memory_limit_bytes", config.memory_limit_bytes},
+      {"time_limit_s", config.time_limit_s},
+  };
+  return object.dump();
+}
+
+std::string trial_label(const config::TrialConfig& config) {
+  return fmt::format("{} n={} {}", config.variant, lengths(config, "x"), config.direction);
+}
+
+std::string shell_quote(const std::string& word) {
+  constexpr std::string_view kSafe =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=:,+@%-";
+  if (!word.empty() && word.find_first_not_of(kSafe) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+}  // namespace attnlab::runner

@@ -1,0 +1,30 @@
+// Runs one trial and fills its row. The seam of the runner: a Trial goes in, a row and the samples
+// come out, so that the same call can be made in a worker process.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analysis/record.h"
+#include "experiments/runner/grid.h"
+#include "variants/api/problem.h"
+#include "variants/api/registry.h"
+
+namespace attnlab::runner {
+
+struct TrialResult {
+  analysis::Record record;
+  std::vector<double> samples_ms;  ///< every timing sample, in the order of measuring
+};
+
+/// The problem that a trial poses. Throws ConfigError for an unknown direction or dtype.
+Problem make_problem(const config::TrialConfig& config);
+
+/// The threads that a trial uses: `threads`, or for 0 every CPU that this process may run on.
+int effective_threads(int threads);
+
+/// Measures in this process and thread. Whatever goes wrong with the trial is a row with a status
+/// and a reason, never an exception.
+TrialResult run_trial(const Trial& trial, const Registry& registry, const std::string& run_id);
+
+}  // namespace attnlab::runner

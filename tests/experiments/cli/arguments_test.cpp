@@ -1,0 +1,87 @@
+#include "experiments/cli/arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kernels/core/error.h"
+
+namespace attnlab::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Arguments parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "attnlab");
+  return parse_arguments(static_cast<int>(words.size()), words.data());
+}
+
+std::string error_of(const std::vector<const char*>& words) {
+  try {
+    parse(words);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Arguments, OverridesPassUntouchedAndInOrder) {
+  const Arguments arguments = parse({"run", "experiment=quickstart", "~key", "+a.b=[1, 2]",
+                                     "++c=-1", "-x", "variant=full,flash", "list", "", "x='a b'"});
+  EXPECT_EQ(arguments.command, Command::kRun);
+  EXPECT_THAT(arguments.words, ElementsAre("experiment=quickstart", "~key", "+a.b=[1, 2]", "++c=-1",
+                                           "-x", "variant=full,flash", "list", "", "x='a b'"));
+}
+
+TEST(Arguments, APluginFlagTakesOneValue) {
+  const Arguments arguments =
+      parse({"run", "--plugin", "a.so", "seed=1", "--plugin=b.so", "variant=mine", "--dry-run"});
+  EXPECT_THAT(arguments.plugins, ElementsAre("a.so", "b.so"));
+  EXPECT_THAT(arguments.words, ElementsAre("seed=1", "variant=mine"));
+  EXPECT_TRUE(arguments.dry_run);
+  EXPECT_FALSE(arguments.print_config);
+}
+
+TEST(Arguments, RunFlags) {
+  const Arguments arguments =
+      parse({"run", "--cfg", "job", "--config-dir", "d", "--config-name", "n"});
+  EXPECT_TRUE(arguments.print_config);
+  EXPECT_EQ(arguments.config_dir, "d");
+  EXPECT_EQ(arguments.config_name, "n");
+  EXPECT_THAT(error_of({"run", "--cfg", "everything"}), HasSubstr("everything"));
+}
+
+TEST(Arguments, ListAndCheck) {
+  EXPECT_EQ(parse({"list"}).list_what, "");
+  const Arguments list = parse({"list", "variants", "--json"});
+  EXPECT_EQ(list.command, Command::kList);
+  EXPECT_EQ(list.list_what, "variants");
+  EXPECT_TRUE(list.json);
+  const Arguments check = parse({"check", "sliding_window", "window=3", "--plugin", "p.so"});
+  EXPECT_EQ(check.command, Command::kCheck);
+  EXPECT_EQ(check.variant, "sliding_window");
+  EXPECT_THAT(check.words, ElementsAre("window=3"));
+  EXPECT_THAT(error_of({"check"}), HasSubstr("variant"));
+}
+
+TEST(Arguments, MistakesNameTheNearest) {
+  EXPECT_THAT(error_of({"rnu"}), HasSubstr("unknown command 'rnu'. Did you mean 'run'?"));
+  EXPECT_THAT(error_of({"run", "--dryrun"}), HasSubstr("unknown flag --dryrun of `run`"));
+  EXPECT_THAT(error_of({"run", "--dryrun"}), HasSubstr("--dry-run"));
+  EXPECT_THAT(error_of({"run", "--plugins=x.so"}), HasSubstr("unknown flag --plugins"));
+  EXPECT_THAT(error_of({"list", "variants", "more"}), HasSubstr("more"));
+  EXPECT_THAT(error_of({"--nonsense"}), HasSubstr("--nonsense"));
+  EXPECT_THAT(error_of({"run", "--plugin"}), HasSubstr("--plugin"));
+  EXPECT_THAT(error_of({}), HasSubstr("no command given"));
+}
+
+TEST(Arguments, HelpAndVersionAreTexts) {
+  EXPECT_THAT(parse({"--version"}).text, HasSubstr("attnlab "));
+  EXPECT_THAT(parse({"--help"}).text, HasSubstr("Usage: attnlab COMMAND"));
+  EXPECT_THAT(parse({"run", "--help"}).text, HasSubstr("Usage: attnlab run"));
+  EXPECT_THAT(parse({"run", "seed=1", "-h"}).text, HasSubstr("--dry-run"));
+  EXPECT_EQ(parse({"check", "--help"}).command, Command::kText);
+}
+
+}  // namespace
+}  // namespace attnlab::cli
