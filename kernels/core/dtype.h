@@ -58,4 +58,34 @@ inline bfloat16 to_bfloat16(float x) {
   return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
 }
 
+/// Exact, subnormal numbers included.
+inline float to_float(float16 x) {
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
+  const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
+  if (magnitude >= 0x0f800000u) return std::bit_cast<float>(sign | 0x70000000u | magnitude);
+  // Rebiasing by a product also normalises subnormal numbers.
+  const float value = std::bit_cast<float>(magnitude) * 0x1p112f;
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(value));
+}
+
+/// Rounds to nearest even; 65520 and above become infinite; a NaN stays a (quiet) NaN.
+inline float16 to_float16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  std::uint32_t result = 0;
+  if (magnitude > 0x7f800000u) {
+    result = 0x7e00u;
+  } else if (magnitude >= 0x477ff000u) {
+    result = 0x7c00u;
+  } else if (magnitude < 0x38800000u) {
+    // Adding 0.5 makes the unit in the last place 2^-24, that of a subnormal binary16.
+    result = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  } else {
+    const std::uint32_t rebiased = magnitude - 0x38000000u;
+    result = (rebiased + 0xfffu + ((rebiased >> 13) & 1u)) >> 13;
+  }
+  return {static_cast<std::uint16_t>(sign | result)};
+}
+
 }  // namespace attnlab

@@ -1,0 +1,449 @@
+// Backward linear attention in chunks. With G = dO / denominator and c = -(G . O), the gradient of
+// the denominator (0 without normalising), and gates D:
+//   d phi(q_i) = sum_{j <= i} D_ij (G_i . v_j + c_i) phi(k_j)
+//   d phi(k_j) = sum_{i >= j} D_ij (G_i . v_j + c_i) phi(q_i),  dv_j = sum_{i >= j} D_ij (k_j .
+//   q_i) G_i
+// The first is a sweep forward in time with the state of the forward pass, the other two a sweep
+// backward with the state R = sum D q G^T. The gradient of log_decay needs no further products:
+// d log_decay_u = sum_{t >= u} phi(q_t) . d phi(q_t) - phi(k_t) . d phi(k_t)  (Yang et al. 2023,
+// GLA, arXiv 2312.06635, section 4 and appendix C).
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/lanes/kernels.h"
+#include "kernels/cpu/lanes/linear_common.h"
+
+namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
+
+namespace {
+
+/// State of one head in the sweep backward in time.
+template <class Acc>
+struct ReverseState {
+  Acc* r;             ///< [head_dim][E] sum of D q G^T over later chunks
+  Acc* r_transposed;  ///< [head_dim_v][D]
+  Acc* c_sum;         ///< [D] sum of D c q over later tokens
+};
+
+/// One worker's memory; D and E are the padded head_dim and head_dim_v.
+template <class Acc>
+struct BackwardScratch {
+  Acc* q;             ///< [kChunk][D] features
+  Acc* q_gated;       ///< [kChunk][D]
+  Acc* k;             ///< [kChunk][D] features
+  Acc* k_gated;       ///< [kChunk][D]
+  Acc* v;             ///< [kChunk][E]
+  Acc* v_gated;       ///< [kChunk][E]
+  Acc* g;             ///< [kChunk][E] G
+  Acc* g_gated;       ///< [kChunk][E]
+  Acc* transposed;    ///< [max(head_dim, head_dim_v)][kChunk]
+  Acc* scores;        ///< [kChunk][kChunk]
+  Acc* state;         ///< [head_dim_v][D] sum of v k^T, forward in time
+  Acc* z;             ///< [D]
+  Acc* grad;          ///< [kChunk][D]
+  Acc* grad_k;        ///< [kChunk][D] sum over the heads of the group
+  Acc* grad_v;        ///< [kChunk][E]
+  Acc* c;             ///< [kChunk]
+  Acc* token_factor;  ///< [group][seqlen_q] 1 / denominator (causal)
+  Acc* token_c;       ///< [group][seqlen_q] c (causal)
+  Acc* token_q_grad;  ///< [group][seqlen_q] phi(q) . d phi(q) (causal)
+  Gates<Acc> gates;
+  Acc* reverse;  ///< [group] of r, r_transposed, c_sum (not causal: one for all heads)
+
+  BackwardScratch(Arena& arena, const AttentionShape& shape, bool causal)
+      : q(rows_of(arena, shape.head_dim)),
+        q_gated(rows_of(arena, shape.head_dim)),
+        k(rows_of(arena, shape.head_dim)),
+        k_gated(rows_of(arena, shape.head_dim)),
+        v(rows_of(arena, shape.head_dim_v)),
+        v_gated(rows_of(arena, shape.head_dim_v)),
+        g(rows_of(arena, shape.head_dim_v)),
+        g_gated(rows_of(arena, shape.head_dim_v)),
+        transposed(arena.take<Acc>(greater(shape.head_dim, shape.head_dim_v) * kChunk)),
+        scores(arena.take<Acc>(kChunk * kChunk)),
+        state(arena.take<Acc>(shape.head_dim_v * padded_dim(shape.head_dim))),
+        z(arena.take<Acc>(padded_dim(shape.head_dim))),
+        grad(rows_of(arena, shape.head_dim)),
+        grad_k(rows_of(arena, shape.head_dim)),
+        grad_v(rows_of(arena, shape.head_dim_v)),
+        c(arena.take<Acc>(kChunk)),
+        token_factor(arena.take<Acc>(num_tokens(shape, causal))),
+        token_c(arena.take<Acc>(num_tokens(shape, causal))),
+        token_q_grad(arena.take<Acc>(num_tokens(shape, causal))),
+        gates(arena),
+        reverse(
+            arena.take<Acc>((causal ? shape.heads / shape.kv_heads : 1) * reverse_size(shape))) {}
+
+  static std::int64_t reverse_size(const AttentionShape& shape) {
+    return shape.head_dim * padded_dim(shape.head_dim_v) +
+           (shape.head_dim_v + 1) * padded_dim(shape.head_dim);
+  }
+
+  ReverseState<Acc> reverse_state(const AttentionShape& shape, std::int64_t member) const {
+    Acc* r = reverse + member * reverse_size(shape);
+    Acc* r_transposed = r + shape.head_dim * padded_dim(shape.head_dim_v);
+    return {r, r_transposed, r_transposed + shape.head_dim_v * padded_dim(shape.head_dim)};
+  }
+
+ private:
+  static Acc* rows_of(Arena& arena, std::int64_t dim) {
+    return arena.take<Acc>(kChunk * padded_dim(dim));
+  }
+  static std::int64_t num_tokens(const AttentionShape& shape, bool causal) {
+    return causal ? shape.heads / shape.kv_heads * shape.seqlen_q : 0;
+  }
+};
+
+template <class T>
+class LinearBackwardGroup {
+  using Acc = Accumulator<T>;
+  using V = Lanes<Acc>;
+
+ public:
+  LinearBackwardGroup(const LinearAttentionBackwardArgs& args, BackwardScratch<Acc>& scratch,
+                      std::int64_t batch_idx, std::int64_t kv_head)
+      : args_(args),
+        options_(args.options),
+        shape_(args.shape),
+        scratch_(scratch),
+        batch_idx_(batch_idx),
+        kv_head_(kv_head),
+        group_(shape_.heads / shape_.kv_heads),
+        dim_(padded_dim(shape_.head_dim)),
+        dim_v_(padded_dim(shape_.head_dim_v)),
+        vectors_(vectors_for<Acc>(shape_.head_dim)),
+        vectors_v_(vectors_for<Acc>(shape_.head_dim_v)) {}
+
+  void run_causal() {
+    for (std::int64_t member = 0; member < group_; ++member) sweep_forward(member);
+    sweep_backward();
+  }
+
+  /// Every query sees the state of the last key: three passes without triangles.
+  void run_full() {
+    clear_forward_state();
+    for (std::int64_t t = 0; t < shape_.seqlen_k; t += kChunk) {
+      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
+      load_keys(t, count);
+      for (std::int64_t i = 0; i < count; ++i) {
+        decay_and_add(scratch_.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
+      }
+      add_to_forward_state(scratch_.k, count);
+    }
+    ReverseState<Acc> reverse = scratch_.reverse_state(shape_, 0);
+    clear(reverse);
+    for (std::int64_t member = 0; member < group_; ++member) full_queries(member, reverse);
+    load_transposed(reverse.r, dim_v_, shape_.head_dim, shape_.head_dim_v, Acc(1),
+                    reverse.r_transposed, dim_);
+    for (std::int64_t t = 0; t < shape_.seqlen_k; t += kChunk) {
+      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
+      load_keys(t, count);
+      product(scratch_.k, dim_, shape_.head_dim, reverse.r, dim_v_, vectors_v_, count,
+              scratch_.grad_v);
+      product(scratch_.v, dim_v_, shape_.head_dim_v, reverse.r_transposed, dim_, vectors_, count,
+              scratch_.grad_k);
+      for (std::int64_t i = 0; i < count; ++i) {
+        decay_and_add(scratch_.grad_k + i * dim_, Acc(1), reverse.c_sum, Acc(1), dim_);
+      }
+      store_key_grads(t, count);
+    }
+  }
+
+ private:
+  std::int64_t head_of(std::int64_t member) const { return kv_head_ * group_ + member; }
+
+  void clear_forward_state() {
+    fill_zero(scratch_.state, shape_.head_dim_v * dim_);
+    fill_zero(scratch_.z, dim_);
+  }
+
+  void clear(const ReverseState<Acc>& reverse) {
+    fill_zero(reverse.r, shape_.head_dim * dim_v_);
+    fill_zero(reverse.r_transposed, shape_.head_dim_v * dim_);
+    fill_zero(reverse.c_sum, dim_);
+  }
+
+  void load_keys(std::int64_t begin, std::int64_t count) {
+    const auto k = args_.k.as<const T>();
+    const auto v = args_.v.as<const T>();
+    map_rows(options_.feature_map, k.row(batch_idx_, kv_head_, begin), k.strides[2], count,
+             shape_.head_dim, scratch_.k, dim_);
+    load_rows(v.row(batch_idx_, kv_head_, begin), v.strides[2], count, shape_.head_dim_v,
+              scratch_.v, dim_v_);
+  }
+
+  void load_queries(std::int64_t member, std::int64_t begin, std::int64_t count) {
+    const auto q = args_.q.as<const T>();
+    map_rows(options_.feature_map, q.row(batch_idx_, head_of(member), begin), q.strides[2], count,
+             shape_.head_dim, scratch_.q, dim_);
+  }
+
+  /// G of the token, from the factor 1 / denominator; 0 for an `empty` denominator of 0.
+  void load_g(std::int64_t member, std::int64_t token, std::int64_t i, Acc factor, bool empty) {
+    const auto grad_out = args_.grad_out.as<const T>();
+    Acc* g = scratch_.g + i * dim_v_;
+    if (empty) {
+      fill_zero(g, dim_v_);
+      return;
+    }
+    load_rows(grad_out.row(batch_idx_, head_of(member), token), 0, 1, shape_.head_dim_v, g, dim_v_);
+    if (options_.normalize) scale_row(g, factor, dim_v_);
+  }
+
+  /// Loads G and returns c = -(G . O).
+  Acc load_g_and_c(std::int64_t member, std::int64_t token, std::int64_t i, Acc factor,
+                   bool empty) {
+    load_g(member, token, i, factor, empty);
+    if (!options_.normalize || empty) return 0;
+    const auto out = args_.out.as<const T>();
+    const T* o = out.row(batch_idx_, head_of(member), token);
+    V sum(0.0);
+    for (std::int64_t c = 0; c < shape_.head_dim_v; c += V::kSize) {
+      sum = fma(load_partial(o + c, shape_.head_dim_v - c), V::load(scratch_.g + i * dim_v_ + c),
+                sum);
+    }
+    return -reduce_add(sum);
+  }
+
+  /// c = a * b, rows of a tile against a state.
+  void product(const Acc* a, std::int64_t lda, std::int64_t depth, const Acc* b, std::int64_t ldb,
+               std::int64_t vectors, std::int64_t count, Acc* c) {
+    gemm<Acc, Init::kZero, ALayout::kRows>(vectors, 0, count, depth, {a, lda, b, ldb, c, ldb});
+  }
+
+  void add_to_forward_state(const Acc* k, std::int64_t count) {
+    gemm<Acc, Init::kAdd, ALayout::kColumns>(vectors_, 0, shape_.head_dim_v, count,
+                                             {scratch_.v, dim_v_, k, dim_, scratch_.state, dim_});
+  }
+
+  void copy_gated(const Acc* from, const Acc* gate, std::int64_t count, std::int64_t stride,
+                  Acc* to) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      for (std::int64_t c = 0; c < stride; c += V::kSize) {
+        (V::load(from + i * stride + c) * V(gate[i])).store(to + i * stride + c);
+      }
+    }
+  }
+
+  void sweep_forward(std::int64_t member) {
+    const Gates<Acc>& gates = scratch_.gates;
+    clear_forward_state();
+    for (std::int64_t t = 0; t < shape_.seqlen_q; t += kChunk) {
+      const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
+      load_keys(t, count);
+      load_queries(member, t, count);
+      scratch_.gates.compute(options_, batch_idx_, head_of(member), t, count, true);
+      // The part of the denominator needs the running z: token by token, before the products.
+      for (std::int64_t i = 0; i < count; ++i) {
+        decay_and_add(scratch_.z, gates.step[i], scratch_.k + i * dim_, Acc(1), dim_);
+        const Acc denominator = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
+        const bool empty = options_.normalize && denominator == Acc(0);
+        const Acc factor = options_.normalize && !empty ? Acc(1) / denominator : Acc(!empty);
+        const std::int64_t token = member * shape_.seqlen_q + t + i;
+        const Acc c = load_g_and_c(member, t + i, i, factor, empty);
+        // A factor of 0 stands for no denominator: 1 / x of a finite x is never 0.
+        scratch_.token_factor[token] = empty ? Acc(0) : factor;
+        scratch_.token_c[token] = c;
+        for (std::int64_t d = 0; d < dim_; d += V::kSize) {
+          const V start = empty || !options_.normalize ? V(0.0) : V::load(scratch_.z + d) * V(c);
+          start.store(scratch_.grad + i * dim_ + d);
+        }
+      }
+      load_transposed(scratch_.v, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
+                      kChunk);
+      triangle_scores(true, count, shape_.head_dim_v, scratch_.g, dim_v_, scratch_.transposed,
+                      gates, scratch_.scores);
+      triangle_product(true, count, vectors_, scratch_.scores, scratch_.k, dim_, scratch_.grad,
+                       dim_);
+      const Acc* g = gated(scratch_.g, gates.from_before, count, dim_v_, scratch_.g_gated);
+      gemm<Acc, Init::kAdd, ALayout::kRows>(vectors_, 0, count, shape_.head_dim_v,
+                                            {g, dim_v_, scratch_.state, dim_, scratch_.grad, dim_});
+      store_query_grads(member, t, count, scratch_.token_q_grad + member * shape_.seqlen_q + t);
+      if (gates.active) scale_row(scratch_.state, gates.whole, shape_.head_dim_v * dim_);
+      add_to_forward_state(gated(scratch_.k, gates.to_end, count, dim_, scratch_.k_gated), count);
+    }
+  }
+
+  /// rows * gate, in `buffer`; the rows themselves where there is no decay.
+  const Acc* gated(const Acc* rows, const Acc* gate, std::int64_t count, std::int64_t stride,
+                   Acc* buffer) {
+    if (!scratch_.gates.active) return rows;
+    copy_gated(rows, gate, count, stride, buffer);
+    return buffer;
+  }
+
+  void store_query_grads(std::int64_t member, std::int64_t begin, std::int64_t count,
+                         Acc* feature_dots) {
+    if (feature_dots != nullptr) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        feature_dots[i] = dot_rows(scratch_.q + i * dim_, scratch_.grad + i * dim_, dim_);
+      }
+    }
+    const auto grad_q = args_.grad_q.as<T>();
+    store_feature_grad(options_.feature_map, scratch_.grad, scratch_.q, dim_, count,
+                       shape_.head_dim, grad_q.row(batch_idx_, head_of(member), begin),
+                       grad_q.strides[2]);
+  }
+
+  void store_key_grads(std::int64_t begin, std::int64_t count) {
+    const auto grad_k = args_.grad_k.as<T>();
+    const auto grad_v = args_.grad_v.as<T>();
+    store_feature_grad(options_.feature_map, scratch_.grad_k, scratch_.k, dim_, count,
+                       shape_.head_dim, grad_k.row(batch_idx_, kv_head_, begin), grad_k.strides[2]);
+    store_rows(scratch_.grad_v, dim_v_, count, shape_.head_dim_v, Acc(1),
+               grad_v.row(batch_idx_, kv_head_, begin), grad_v.strides[2]);
+  }
+
+  /// The heads of the group side by side, chunk by chunk, so that sums over heads stay in scratch.
+  void sweep_backward() {
+    for (std::int64_t m = 0; m < group_; ++m) clear(scratch_.reverse_state(shape_, m));
+    const std::int64_t chunks = (shape_.seqlen_k + kChunk - 1) / kChunk;
+    for (std::int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
+      const std::int64_t t = chunk * kChunk;
+      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
+      load_keys(t, count);
+      fill_zero(scratch_.grad_k, count * dim_);
+      fill_zero(scratch_.grad_v, count * dim_v_);
+      for (std::int64_t member = 0; member < group_; ++member) reverse_chunk(member, t, count);
+      store_key_grads(t, count);
+    }
+  }
+
+  void reverse_chunk(std::int64_t member, std::int64_t t, std::int64_t count) {
+    const ReverseState<Acc> reverse = scratch_.reverse_state(shape_, member);
+    Gates<Acc>& gates = scratch_.gates;
+    gates.compute(options_, batch_idx_, head_of(member), t, count, false);
+    load_queries(member, t, count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t token = member * shape_.seqlen_q + t + i;
+      const Acc factor = scratch_.token_factor[token];
+      load_g(member, t + i, i, factor, factor == Acc(0));
+    }
+    // dv = mask(K Q^T) G + K R
+    load_transposed(scratch_.q, dim_, count, shape_.head_dim, Acc(1), scratch_.transposed, kChunk);
+    triangle_scores(false, count, shape_.head_dim, scratch_.k, dim_, scratch_.transposed, gates,
+                    scratch_.scores);
+    triangle_product(false, count, vectors_v_, scratch_.scores, scratch_.g, dim_v_, scratch_.grad_v,
+                     dim_v_);
+    const Acc* k = gated(scratch_.k, gates.to_end, count, dim_, scratch_.k_gated);
+    gemm<Acc, Init::kAdd, ALayout::kRows>(vectors_v_, 0, count, shape_.head_dim,
+                                          {k, dim_, reverse.r, dim_v_, scratch_.grad_v, dim_v_});
+    // d phi(k) = mask(V G^T) Q + V R^T + sum of c q
+    load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
+                    kChunk);
+    triangle_scores(false, count, shape_.head_dim_v, scratch_.v, dim_v_, scratch_.transposed, gates,
+                    scratch_.scores);
+    const Acc* v = gated(scratch_.v, gates.to_end, count, dim_v_, scratch_.v_gated);
+    product(v, dim_v_, shape_.head_dim_v, reverse.r_transposed, dim_, vectors_, count,
+            scratch_.grad);
+    triangle_product(false, count, vectors_, scratch_.scores, scratch_.q, dim_, scratch_.grad,
+                     dim_);
+    add_denominator_part(member, t, count, reverse);
+    write_decay_grad(member, t, count);
+    // R = R * decay of the chunk + Q G^T
+    if (gates.active) scale_row(reverse.r, gates.whole, shape_.head_dim * dim_v_);
+    const Acc* q = gated(scratch_.q, gates.from_before, count, dim_, scratch_.q_gated);
+    gemm<Acc, Init::kAdd, ALayout::kColumns>(vectors_v_, 0, shape_.head_dim, count,
+                                             {q, dim_, scratch_.g, dim_v_, reverse.r, dim_v_});
+    load_transposed(reverse.r, dim_v_, shape_.head_dim, shape_.head_dim_v, Acc(1),
+                    reverse.r_transposed, dim_);
+  }
+
+  /// Runs the sum of c q backward through the chunk; its value at j belongs to d phi(k_j). c_sum is
+  /// kept as seen by the token before: already decayed.
+  void add_denominator_part(std::int64_t member, std::int64_t t, std::int64_t count,
+                            const ReverseState<Acc>& reverse) {
+    for (std::int64_t i = count - 1; i >= 0; --i) {
+      const std::int64_t token = member * shape_.seqlen_q + t + i;
+      if (options_.normalize && scratch_.token_factor[token] != Acc(0)) {
+        decay_and_add(reverse.c_sum, Acc(1), scratch_.q + i * dim_, scratch_.token_c[token], dim_);
+      }
+      Acc* grad = scratch_.grad + i * dim_;
+      decay_and_add(grad, Acc(1), reverse.c_sum, Acc(1), dim_);
+      decay_and_add(scratch_.grad_k + i * dim_, Acc(1), grad, Acc(1), dim_);
+      if (scratch_.gates.active) scale_row(reverse.c_sum, scratch_.gates.step[i], dim_);
+    }
+  }
+
+  void write_decay_grad(std::int64_t member, std::int64_t t, std::int64_t count) {
+    if (args_.grad_log_decay.data == nullptr) return;
+    const auto grad = args_.grad_log_decay.as<float>();
+    const std::int64_t head = head_of(member);
+    // Differences first; the suffix sum runs in double over the whole sequence at the end.
+    Acc* dots = scratch_.token_q_grad + member * shape_.seqlen_q + t;
+    for (std::int64_t i = 0; i < count; ++i) {
+      dots[i] -= dot_rows(scratch_.k + i * dim_, scratch_.grad + i * dim_, dim_);
+    }
+    if (t != 0) return;
+    double sum = 0.0;
+    for (std::int64_t i = shape_.seqlen_q - 1; i >= 0; --i) {
+      sum += static_cast<double>(dots[i]);
+      *grad.row(batch_idx_, head, i) = static_cast<float>(sum);
+    }
+  }
+
+  void full_queries(std::int64_t member, const ReverseState<Acc>& reverse) {
+    for (std::int64_t t = 0; t < shape_.seqlen_q; t += kChunk) {
+      const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
+      load_queries(member, t, count);
+      for (std::int64_t i = 0; i < count; ++i) {
+        const Acc denominator = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
+        const bool empty = options_.normalize && denominator == Acc(0);
+        const Acc factor = empty ? Acc(0) : Acc(1) / denominator;
+        scratch_.c[i] = load_g_and_c(member, t + i, i, factor, empty);
+      }
+      product(scratch_.g, dim_v_, shape_.head_dim_v, scratch_.state, dim_, vectors_, count,
+              scratch_.grad);
+      for (std::int64_t i = 0; i < count; ++i) {
+        if (!options_.normalize) break;
+        decay_and_add(scratch_.grad + i * dim_, Acc(1), scratch_.z, scratch_.c[i], dim_);
+        decay_and_add(reverse.c_sum, Acc(1), scratch_.q + i * dim_, scratch_.c[i], dim_);
+      }
+      store_query_grads(member, t, count, nullptr);
+      gemm<Acc, Init::kAdd, ALayout::kColumns>(
+          vectors_v_, 0, shape_.head_dim, count,
+          {scratch_.q, dim_, scratch_.g, dim_v_, reverse.r, dim_v_});
+    }
+  }
+
+  const LinearAttentionBackwardArgs& args_;
+  const LinearOptions& options_;
+  const AttentionShape& shape_;
+  BackwardScratch<Acc>& scratch_;
+  const std::int64_t batch_idx_, kv_head_, group_, dim_, dim_v_, vectors_, vectors_v_;
+};
+
+template <class T>
+void run_tasks(const Job<LinearAttentionBackwardArgs>& job) {
+  using Acc = Accumulator<T>;
+  const AttentionShape& shape = job.args->shape;
+  const bool causal = job.args->options.causal;
+  Arena arena(job.scratch);
+  BackwardScratch<Acc> scratch(arena, shape, causal);
+  for (std::int64_t task = job.queue->next(); task >= 0; task = job.queue->next()) {
+    const HeadTask keys = kv_head_task(shape, task);
+    LinearBackwardGroup<T> group(*job.args, scratch, keys.batch_idx, keys.kv_head);
+    if (causal) {
+      group.run_causal();
+    } else {
+      group.run_full();
+    }
+  }
+}
+
+}  // namespace
+
+Partition linear_backward_partition(const AttentionShape& shape, bool causal) {
+  Arena arena;
+  if (shape.dtype == DType::kFloat64) {
+    BackwardScratch<double>(arena, shape, causal);
+  } else {
+    BackwardScratch<float>(arena, shape, causal);
+  }
+  return {shape.batch * shape.kv_heads, arena.used_bytes(), 0};
+}
+
+void linear_backward(const Job<LinearAttentionBackwardArgs>& job) {
+  dispatch_dtype(job.args->shape.dtype,
+                 [&](auto type) { run_tasks<typename decltype(type)::type>(job); });
+}
+
+}  // namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE
