@@ -1,0 +1,381 @@
+#include "experiments/config/compose.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "experiments/config/defaults_list.h"
+#include "experiments/config/emit_yaml.h"
+#include "experiments/config/interpolation.h"
+#include "experiments/config/override.h"
+#include "kernels/core/error.h"
+#include "kernels/core/names.h"
+
+namespace attnlab::config {
+namespace {
+
+constexpr const char* kSweepKey = "sweep";
+
+[[noreturn]] void fail(const Position& position, const std::string& message) {
+  throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
+}
+
+/// Every override of one job's product that is swept, with its place in it.
+struct Axis {
+  Override sweep;
+  std::string display_key;
+};
+
+std::size_t count_jobs(const std::vector<Axis>& axes) {
+  std::size_t count = 1;
+  for (const Axis& axis : axes) {
+    if (__builtin_mul_overflow(count, axis.sweep.values.size(), &count) || count > kMaxJobs) {
+      std::vector<std::string> sizes;
+      for (const Axis& each : axes) {
+        sizes.push_back(fmt::format("{}: {}", each.display_key, each.sweep.values.size()));
+      }
+      throw ConfigError(
+          fmt::format("[config] the sweep makes more than {} jobs ({}); take fewer "
+                      "values, or split the run",
+                      kMaxJobs, join_names(sizes)));
+    }
+  }
+  return count;
+}
+
+/// A key may be missing because its last part was meant: "seqlen" -> "shape.seqlen".
+std::string suggest_key(const std::string& key, const Tree& config) {
+  const std::vector<std::string> paths = all_paths(config);
+  std::vector<std::string> with_tail;
+  for (const std::string& path : paths) {
+    if (path.ends_with("." + key)) with_tail.push_back(path);
+  }
+  if (with_tail.size() == 1) return " Did you mean '" + with_tail.front() + "'?";
+  return did_you_mean(key, paths);
+}
+
+class Composer {
+ public:
+  explicit Composer(const ComposeRequest& request)
+      : request_(request), files_(request.config_dirs) {
+    check_config_path(request.config_name, {});
+    if (!files_.exists(request.config_name)) {
+      const std::vector<std::string> known = files_.option_names("");
+      throw ConfigError(fmt::format("[config] there is no config '{}' in {}.{} Known: {}",
+                                    request.config_name, files_.searched(),
+                                    did_you_mean(request.config_name, known), join_names(known)));
+    }
+    for (const std::string& text : request.overrides) given_.push_back(parse_override(text));
+    check_repeats();
+  }
+
+  std::vector<Job> run() {
+    std::vector<Job> jobs;
+    std::vector<Axis> outer;
+    for (const Override& override_ : given_) {
+      if (override_.is_sweep && is_group(override_))
+        outer.push_back({override_, override_.target()});
+    }
+    const std::vector<std::optional<Tree>> sweeps = config_sweeps(outer);
+    const bool same = std::all_of(sweeps.begin(), sweeps.end(),
+                                  [&](const auto& sweep) { return sweep == sweeps.front(); });
+    if (same) {
+      add_product(axes(sweeps.front(), {}), {}, sweeps.front(), jobs);
+      return jobs;
+    }
+    for (std::size_t i = 0; i < sweeps.size(); ++i) {
+      const std::vector<Override> fixed = pick(outer, i);
+      std::vector<Axis> inner = axes(sweeps[i], fixed);
+      add_product(inner, fixed, sweeps[i], jobs);
+    }
+    return jobs;
+  }
+
+ private:
+  bool is_group(const Override& override_) const {
+    return is_group_key(files_, request_.open_groups, override_.key);
+  }
+
+  /// Two assignments of one key are a slip; Hydra takes the last of them silently.
+  void check_repeats() const {
+    for (std::size_t i = 0; i < given_.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (given_[i].target() == given_[j].target() && given_[i].kind == given_[j].kind &&
+            (given_[i].is_sweep || given_[j].is_sweep || is_group(given_[i]))) {
+          fail(given_[i].position, fmt::format("'{}' is given twice, the other is {}",
+                                               given_[i].target(), given_[j].position.to_string()));
+        }
+      }
+    }
+  }
+
+  /// The values of all axes in job number `index`; the last axis varies fastest.
+  static std::vector<Override> pick(const std::vector<Axis>& axes, std::size_t index) {
+    std::vector<Override> picked;
+    for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
+      const std::vector<Tree>& values = axis->sweep.values;
+      picked.push_back(axis->sweep.with_value(values[index % values.size()]));
+      index /= values.size();
+    }
+    std::reverse(picked.begin(), picked.end());
+    return picked;
+  }
+
+  /// The given overrides with sweeps replaced by what is chosen, then the rest of `chosen`.
+  std::vector<Override> concrete(const std::vector<Override>& chosen) const {
+    std::vector<Override> result;
+    std::vector<bool> used(chosen.size(), false);
+    for (const Override& override_ : given_) {
+      if (!override_.is_sweep) {
+        result.push_back(override_);
+        continue;
+      }
+      std::optional<Override> value;
+      for (std::size_t i = 0; i < chosen.size(); ++i) {
+        if (chosen[i].target() != override_.target() || chosen[i].kind != override_.kind) continue;
+        value = chosen[i];
+        used[i] = true;
+      }
+      // Not chosen yet: any value of the sweep will do to look at the config.
+      result.push_back(value ? *value : override_.with_value(override_.values.front()));
+    }
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      if (!used[i]) result.push_back(chosen[i]);
+    }
+    return result;
+  }
+
+  /// The `sweep:` map of the config for every combination of the swept groups.
+  std::vector<std::optional<Tree>> config_sweeps(const std::vector<Axis>& groups) {
+    std::vector<std::optional<Tree>> sweeps;
+    const std::size_t count = count_jobs(groups);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Tree config = merged(concrete(pick(groups, i)));
+      const Tree* sweep = config.find(kSweepKey);
+      if (sweep == nullptr || sweep->is_null()) {
+        sweeps.emplace_back();
+        continue;
+      }
+      if (!sweep->is_map()) {
+        fail(sweep->position(),
+             fmt::format("'{}' must be a map from keys to lists of values, not {}", kSweepKey,
+                         sweep->kind_name()));
+      }
+      sweeps.push_back(resolve_at(config, {kSweepKey}));
+    }
+    return sweeps;
+  }
+
+  bool is_fixed(const std::string& target, const std::vector<Override>& fixed) const {
+    return std::any_of(fixed.begin(), fixed.end(),
+                       [&](const Override& each) { return each.target() == target; });
+  }
+
+  /// The axes of a product: the config's keys in their order, each with the command line's values
+  /// where there are any, then the other sweeps of the command line.
+  std::vector<Axis> axes(const std::optional<Tree>& config_sweep,
+                         const std::vector<Override>& fixed) const {
+    std::vector<Axis> result;
+    std::set<std::string> placed;
+    const auto given_sweep = [&](const std::string& target) -> const Override* {
+      for (const Override& override_ : given_) {
+        if (override_.target() == target && override_.is_sweep) return &override_;
+      }
+      return nullptr;
+    };
+    if (config_sweep) {
+      for (const auto& [key, values] : config_sweep->entries()) {
+        const Override own = override_of_sweep(key, values);
+        const bool given = std::any_of(given_.begin(), given_.end(), [&](const Override& each) {
+          return each.target() == own.target();
+        });
+        if (!given) {
+          result.push_back({own, own.target()});
+        } else if (const Override* sweep = given_sweep(own.target())) {
+          if (!is_fixed(own.target(), fixed)) result.push_back({*sweep, sweep->target()});
+        }
+        if (!placed.insert(own.target()).second) {
+          fail(own.position, fmt::format("'{}' is swept twice", own.target()));
+        }
+      }
+    }
+    for (const Override& override_ : given_) {
+      if (!override_.is_sweep || is_fixed(override_.target(), fixed)) continue;
+      if (placed.count(override_.target()) != 0) continue;
+      result.push_back({override_, override_.target()});
+    }
+    return result;
+  }
+
+  void add_product(const std::vector<Axis>& axes, const std::vector<Override>& fixed,
+                   const std::optional<Tree>& config_sweep, std::vector<Job>& jobs) {
+    const std::size_t count = count_jobs(axes);
+    if (jobs.size() + count > kMaxJobs) {
+      throw ConfigError(
+          fmt::format("[config] the sweeps make more than {} jobs; take fewer values, "
+                      "or split the run",
+                      kMaxJobs));
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      std::vector<Override> chosen = fixed;
+      for (const Override& value : pick(axes, i)) chosen.push_back(value);
+      jobs.push_back(make_job(chosen, config_sweep));
+    }
+  }
+
+  Job make_job(const std::vector<Override>& chosen, const std::optional<Tree>& config_sweep) {
+    const std::vector<Override> overrides = concrete(chosen);
+    Tree config = merged(overrides);
+    check_same_sweep(config, config_sweep);
+    if (config.find(kSweepKey) != nullptr) config = config.without(kSweepKey);
+    Job job;
+    job.config = resolve_interpolations(config);
+    for (const Override& override_ : overrides) job.overrides.push_back(override_.text);
+    for (const Override& value : chosen) {
+      job.sweep_values.emplace_back(value.target(), override_text(value.values.front()));
+    }
+    return job;
+  }
+
+  /// A swept choice of the config's own sweep may bring a sweep of its own, which would be lost.
+  void check_same_sweep(const Tree& config, const std::optional<Tree>& config_sweep) const {
+    const Tree* sweep = config.find(kSweepKey);
+    if (sweep == nullptr || !sweep->is_map()) return;
+    for (const auto& [key, value] : sweep->entries()) {
+      if (config_sweep && config_sweep->find(key) != nullptr) continue;
+      fail(
+          value.position(),
+          fmt::format("a sweep inside a sweep: '{}' comes from a config that is itself chosen by a "
+                      "sweep; put '{}' into the outer sweep, or choose that config on the command "
+                      "line",
+                      key, key));
+    }
+  }
+
+  /// Files and overrides put together, nothing resolved, `sweep` still in it.
+  Tree merged(const std::vector<Override>& overrides) {
+    DefaultsRequest defaults{request_.config_name, {}, request_.open_groups};
+    for (const Override& override_ : overrides) {
+      if (is_group(override_)) defaults.choices.push_back(override_);
+    }
+    Tree config = Tree::of_map({});
+    for (const DefaultsItem& item : expand_defaults(files_, defaults)) {
+      Tree placed = item.body;
+      const std::vector<std::string> keys = split_path(item.package);
+      for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
+        placed = Tree::of_map({{*key, placed}}, placed.position());
+      }
+      config = merge(config, placed);
+    }
+    for (const Override& override_ : overrides) {
+      if (!is_group(override_)) config = apply(config, override_);
+    }
+    if (config.node_count() > kMaxNodes) {
+      throw ConfigError(
+          fmt::format("[config] the composed config has more than {} values", kMaxNodes));
+    }
+    return config;
+  }
+
+  bool below_open_group(const std::string& key) const {
+    return std::any_of(request_.open_groups.begin(), request_.open_groups.end(),
+                       [&](std::string group) {
+                         std::replace(group.begin(), group.end(), '/', '.');
+                         return key.starts_with(group + ".");
+                       });
+  }
+
+  [[noreturn]] void fail_unknown(const Override& override_, const std::string& key,
+                                 const Tree& config) const {
+    const std::string hint = suggest_key(key, config);
+    if (override_.key.find('/') != std::string::npos) {
+      fail(override_.position, fmt::format("there is no group '{}'.{}", key, hint));
+    }
+    if (override_.kind == Override::Kind::kDelete) {
+      fail(override_.position, fmt::format("there is no key '{}' to delete.{}", key, hint));
+    }
+    fail(override_.position,
+         fmt::format("there is no key '{}'.{} To add a new key write +{}={}", key, hint,
+                     override_.key, override_text(override_.values.front())));
+  }
+
+  Tree apply(const Tree& config, const Override& override_) const {
+    const std::string& key = override_.key;
+    const Tree* old = config.find_path(key);
+    if (!override_.package.empty() || key.find('/') != std::string::npos) {
+      fail_unknown(override_, override_.target(), config);
+    }
+    if (override_.kind == Override::Kind::kDelete) {
+      if (old == nullptr) fail_unknown(override_, key, config);
+      if (!override_.values.empty() && !(override_.values.front() == *old)) {
+        fail(override_.position,
+             fmt::format("'{}' is {}, not {}, so it is not deleted", key, override_text(*old),
+                         override_text(override_.values.front())));
+      }
+      return config.without_path(key);
+    }
+    const Tree value = override_.values.front().at(override_.position);
+    const bool open = below_open_group(key);
+    if (override_.kind == Override::Kind::kAssign && !open) {
+      if (old == nullptr) fail_unknown(override_, key, config);
+      check_known_keys(override_, key, *old, value, config);
+    }
+    if (override_.kind == Override::Kind::kAppend && old != nullptr && !old->is_null() &&
+        !old->is_missing() && !value.is_map() && !value.is_list()) {
+      fail(override_.position,
+           fmt::format("the key '{}' exists already (given at {}); to change it "
+                       "write {}={}",
+                       key, old->position().to_string(), key, override_text(value)));
+    }
+    if (old == nullptr) check_way(config, override_);
+    if (old != nullptr && old->is_map() && value.is_list()) {
+      fail(override_.position, fmt::format("'{}' is a map (given at {}) and cannot become a list",
+                                           key, old->position().to_string()));
+    }
+    // Dicts are merged, everything else is replaced.
+    return config.with_path(key, old != nullptr ? merge(*old, value) : value);
+  }
+
+  /// A dict merged without a `+` may not bring new keys either.
+  void check_known_keys(const Override& override_, const std::string& path, const Tree& old,
+                        const Tree& value, const Tree& config) const {
+    if (!old.is_map() || !value.is_map()) return;
+    for (const auto& [key, inner] : value.entries()) {
+      const std::string inner_path = join_path(path, key);
+      const Tree* twin = old.find(key);
+      if (twin == nullptr) {
+        if (below_open_group(inner_path)) continue;
+        fail(override_.position,
+             fmt::format("there is no key '{}'.{} To add a new key write +{}={}", inner_path,
+                         suggest_key(inner_path, config), inner_path, override_text(inner)));
+      }
+      check_known_keys(override_, inner_path, *twin, inner, config);
+    }
+  }
+
+  /// A new key may not lie below a list or a scalar.
+  void check_way(const Tree& config, const Override& override_) const {
+    std::string path;
+    for (const std::string& key : split_path(override_.key)) {
+      const Tree* node = config.find_path(path);
+      if (node == nullptr) return;
+      if (!node->is_map() && !node->is_null() && !node->is_missing()) {
+        fail(override_.position,
+             fmt::format("'{}' is a {} (given at {}), so '{}' cannot lie below it", path,
+                         node->kind_name(), node->position().to_string(), override_.key));
+      }
+      path = join_path(path, key);
+    }
+  }
+
+  const ComposeRequest& request_;
+  ConfigFiles files_;
+  std::vector<Override> given_;
+};
+
+}  // namespace
+
+std::vector<Job> compose(const ComposeRequest& request) { return Composer(request).run(); }
+
+}  // namespace attnlab::config

@@ -1,0 +1,43 @@
+// Composes configs the way Hydra does: a primary config, its defaults list, overrides, sweeps,
+// interpolation. One call gives every job of a run, each composed on its own.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "experiments/config/group_files.h"
+#include "experiments/config/tree.h"
+
+namespace attnlab::config {
+
+struct ComposeRequest {
+  std::vector<std::filesystem::path> config_dirs;  ///< searched in order
+  std::string config_name = "config";
+  std::vector<std::string> overrides;  ///< as on the command line
+  /// Groups such as "variant": an option without a file becomes the map {name: OPTION}, and keys
+  /// below the group may be set without a `+`.
+  std::set<std::string> open_groups;
+};
+
+struct Job {
+  Tree config;  ///< resolved, without `sweep` and `defaults`; `???` may remain
+  /// Concrete overrides, one value each, that give exactly this job: the user's and the sweep's.
+  std::vector<std::string> overrides;
+  /// The swept keys with this job's values, in the order of the sweep.
+  std::vector<std::pair<std::string, std::string>> sweep_values;
+};
+
+/// Most jobs that one call makes.
+inline constexpr std::size_t kMaxJobs = 10'000;
+
+/// The cartesian product of all sweeps; the last key varies fastest. Keys of the config's `sweep:`
+/// map come first, in their order, then those of the command line. An override of a swept key,
+/// swept itself or not, replaces the config's values and keeps the key's place. If the options of a
+/// swept group bring different `sweep:` maps, such groups vary slowest and each option has its own
+/// sweep. Throws ConfigError.
+std::vector<Job> compose(const ComposeRequest& request);
+
+}  // namespace attnlab::config

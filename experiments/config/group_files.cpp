@@ -1,0 +1,202 @@
+#include "experiments/config/group_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <sstream>
+#include <system_error>
+
+#include "experiments/config/load_yaml.h"
+#include "kernels/core/error.h"
+#include "kernels/core/names.h"
+
+namespace attnlab::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxOptionsOfGroup = 10'000;
+
+bool well_formed(const std::string& path) {
+  if (path.empty() || path.size() > kMaxKeyBytes || path.front() == '/' || path.back() == '/') {
+    return false;
+  }
+  for (const char c : path) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 &&
+        std::string_view("_./-").find(c) == std::string_view::npos) {
+      return false;
+    }
+  }
+  std::istringstream parts(path);
+  for (std::string part; std::getline(parts, part, '/');) {
+    if (part.empty() || part == "." || part.find("..") != std::string::npos) return false;
+  }
+  return true;
+}
+
+/// True if `file`, with links resolved, lies below `dir`.
+bool inside(const fs::path& file, const fs::path& dir) {
+  std::error_code error;
+  const fs::path real_file = fs::canonical(file, error);
+  if (error) return false;
+  const fs::path real_dir = fs::canonical(dir, error);
+  if (error) return false;
+  const fs::path relative = real_file.lexically_relative(real_dir);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+std::string trim(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r");
+  if (begin == std::string::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
+/// `# @package x` before the first other line that is not blank.
+std::optional<std::string> package_header(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    line = trim(line);
+    if (line.empty()) continue;
+    if (line[0] != '#') return {};
+    const std::string comment = trim(line.substr(1));
+    constexpr std::string_view kWord = "@package";
+    if (comment.starts_with(kWord)) return trim(comment.substr(kWord.size()));
+  }
+  return {};
+}
+
+/// The first comment line that is no header.
+std::string description(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    line = trim(line);
+    if (line.empty()) continue;
+    if (line[0] != '#') return {};
+    const std::string comment = trim(line.substr(line.find_first_not_of('#') == std::string::npos
+                                                     ? line.size()
+                                                     : line.find_first_not_of('#')));
+    if (!comment.empty() && !comment.starts_with("@package")) return comment;
+  }
+  return {};
+}
+
+void check_dirs(const std::vector<fs::path>& config_dirs) {
+  if (config_dirs.empty()) throw ConfigError("[config] no config folder was given");
+  for (const fs::path& dir : config_dirs) {
+    std::error_code error;
+    if (!fs::is_directory(dir, error)) {
+      throw ConfigError(
+          fmt::format("[config] the config folder '{}' does not exist; "
+                      "name one with --config-dir",
+                      dir.string()));
+    }
+  }
+}
+
+}  // namespace
+
+void check_config_path(const std::string& path, const Position& position) {
+  if (well_formed(path)) return;
+  throw ConfigError(
+      fmt::format("[config] {}: '{}' is not the name of a config; allowed are letters, "
+                  "digits and _ . - with / between groups, without '..'",
+                  position.to_string(), path));
+}
+
+std::vector<GroupOption> group_options(const std::vector<fs::path>& config_dirs,
+                                       const std::string& group) {
+  check_dirs(config_dirs);
+  if (!group.empty()) check_config_path(group, {});
+  std::map<std::string, fs::path> found;
+  for (const fs::path& dir : config_dirs) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(dir / group, error)) {
+      if (entry.path().extension() != ".yaml" || !inside(entry.path(), dir)) continue;
+      found.emplace(entry.path().stem().string(), entry.path());
+      if (found.size() > kMaxOptionsOfGroup) {
+        throw ConfigError(fmt::format("[config] {}: more than {} configs in one folder",
+                                      (dir / group).string(), kMaxOptionsOfGroup));
+      }
+    }
+  }
+  std::vector<GroupOption> options;
+  for (const auto& [name, file] : found) {
+    options.push_back({name, description(read_config_text(file))});
+  }
+  return options;
+}
+
+ConfigFiles::ConfigFiles(std::vector<fs::path> config_dirs) : config_dirs_(std::move(config_dirs)) {
+  check_dirs(config_dirs_);
+}
+
+bool ConfigFiles::is_group(const std::string& path) const {
+  if (!well_formed(path)) return false;
+  return std::any_of(config_dirs_.begin(), config_dirs_.end(), [&](const fs::path& dir) {
+    std::error_code error;
+    return fs::is_directory(dir / path, error) && inside(dir / path, dir);
+  });
+}
+
+std::optional<fs::path> ConfigFiles::find(const std::string& config_path) const {
+  if (!well_formed(config_path)) return {};
+  for (const fs::path& dir : config_dirs_) {
+    const fs::path file = dir / (config_path + ".yaml");
+    std::error_code error;
+    if (!fs::exists(file, error)) continue;
+    if (!inside(file, dir)) {
+      throw ConfigError(
+          fmt::format("[config] {}: the link leads out of the config folder '{}'; "
+                      "copy the file, or name its folder with --config-dir",
+                      file.string(), dir.string()));
+    }
+    return file;
+  }
+  return {};
+}
+
+bool ConfigFiles::exists(const std::string& config_path) const {
+  return loaded_.count(config_path) != 0 || find(config_path).has_value();
+}
+
+const ConfigFile& ConfigFiles::load(const std::string& config_path) {
+  if (const auto cached = loaded_.find(config_path); cached != loaded_.end()) {
+    return cached->second;
+  }
+  const auto file = find(config_path);
+  if (!file) {
+    throw ConfigError(
+        fmt::format("[config] there is no config '{}' in {}", config_path, searched()));
+  }
+  const std::string text = read_config_text(*file);
+  ConfigFile result;
+  result.name = file->string();
+  result.package = package_header(text);
+  Tree tree = parse_yaml(text, result.name);
+  if (tree.is_null()) tree = Tree::of_map({}, tree.position());
+  if (!tree.is_map()) {
+    throw ConfigError(fmt::format("[config] {}: a config file holds a map (key: value), not {}",
+                                  tree.position().to_string(), tree.kind_name()));
+  }
+  if (const Tree* defaults = tree.find("defaults")) {
+    result.defaults = *defaults;
+    tree = tree.without("defaults");
+  }
+  result.body = tree;
+  return loaded_.emplace(config_path, std::move(result)).first->second;
+}
+
+std::vector<std::string> ConfigFiles::option_names(const std::string& group) const {
+  std::vector<std::string> names;
+  for (const GroupOption& option : group_options(config_dirs_, group)) names.push_back(option.name);
+  return names;
+}
+
+std::string ConfigFiles::searched() const {
+  std::vector<std::string> names;
+  for (const fs::path& dir : config_dirs_) names.push_back(fmt::format("'{}'", dir.string()));
+  return join_names(names);
+}
+
+}  // namespace attnlab::config

@@ -1,0 +1,25 @@
+// Replaces ${...} by what it refers to.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiments/config/tree.h"
+
+namespace attnlab::config {
+
+/// `root` with every interpolation replaced: `${a.b}` from the top, `${.x}` from the map that holds
+/// the value, `${..x}` one level up, `${a.${b}}` nested, `${oc.env:NAME,default}`. A value that is
+/// one interpolation takes over the type; inside a longer text the value is written as Python
+/// prints it.
+/// `\${` stays `${`. Throws ConfigError for an unknown key (naming the nearest), `???`, a cycle, an
+/// unknown resolver, an unset variable, and beyond the limits of tree.h.
+Tree resolve_interpolations(const Tree& root);
+
+/// The same for the one value at `path` (keys from the top).
+Tree resolve_at(const Tree& root, const std::vector<std::string>& path);
+
+/// Every path of a tree, maps and leaves, "a", "a.b", ...; at most `limit`.
+std::vector<std::string> all_paths(const Tree& root, std::size_t limit = 2000);
+
+}  // namespace attnlab::config

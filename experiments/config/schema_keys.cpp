@@ -1,0 +1,94 @@
+// The table of keys. Bounds are sane maxima: large enough for every machine, small enough that a
+// slip of a zero does not pass.
+#include "experiments/config/schema.h"
+
+namespace attnlab::config {
+namespace {
+
+constexpr double kMaxLength = 1 << 27;
+constexpr double kMaxCount = 1 << 20;
+constexpr double kMaxSeconds = 1e7;
+
+std::vector<KeySpec> make_specs() {
+  return {
+      {"experiment", KeyType::kString, "none", "name of the experiment; names the output folder"},
+      {"variant.name", KeyType::kString, "flash", "attention variant (attnlab list variants)"},
+      {"shape.batch", KeyType::kInt, "1", "sequences at once", 1, kMaxCount},
+      {"shape.heads", KeyType::kInt, "4", "query heads", 1, kMaxCount},
+      {"shape.kv_heads", KeyType::kInt, "${shape.heads}", "key and value heads; divides heads", 1,
+       kMaxCount},
+      {"shape.seqlen", KeyType::kInt, "1024", "tokens; sets seqlen_q and seqlen_k", 1, kMaxLength},
+      {"shape.seqlen_q", KeyType::kInt, "${shape.seqlen}", "query tokens", 1, kMaxLength},
+      {"shape.seqlen_k", KeyType::kInt, "${shape.seqlen}", "key and value tokens", 1, kMaxLength},
+      {"shape.head_dim", KeyType::kInt, "64", "elements of a query or key", 1, kMaxCount},
+      {"shape.head_dim_v", KeyType::kInt, "${shape.head_dim}", "elements of a value", 1, kMaxCount},
+      {"direction",
+       KeyType::kString,
+       "forward",
+       "what is timed",
+       0,
+       0,
+       {"forward", "backward", "forward_backward"}},
+      {"dtype",
+       KeyType::kString,
+       "float32",
+       "element type of the tensors",
+       0,
+       0,
+       {"float32", "float64", "bfloat16", "float16"}},
+      {"device.name", KeyType::kString, "cpu", "where it runs", 0, 0, {"cpu", "cuda"}},
+      {"causal", KeyType::kBool, "false", "a query sees no later key (bottom-right aligned)"},
+      {"seed", KeyType::kInt, "0", "of inputs and samples; same seed, same bits", 0, 9.2e18},
+      {"threads", KeyType::kInt, "0", "CPU threads; 0 = all cores", 0, 4096},
+      {"inputs.name", KeyType::kString, "gaussian", "where q, k and v come from"},
+      {"measure.max_time_s", KeyType::kFloat, "5.0", "seconds for all timing samples of a trial",
+       1e-6, kMaxSeconds},
+      {"measure.warmup_s", KeyType::kFloat, "0.1", "seconds of untimed runs before", 0,
+       kMaxSeconds},
+      {"measure.min_samples", KeyType::kInt, "10", "timing samples at least, if the time allows", 1,
+       kMaxCount},
+      {"measure.max_samples", KeyType::kInt, "100", "timing samples at most", 1, kMaxCount},
+      {"measure.error_rows", KeyType::kInt, "64", "query rows whose error is computed", 2,
+       kMaxCount},
+      {"limits.memory",
+       KeyType::kBytes,
+       "auto",
+       "tensor bytes of a trial, e.g. 8GiB; auto = "
+       "what the machine has",
+       1,
+       9.2e18,
+       {},
+       true},
+      {"limits.time_s",
+       KeyType::kFloat,
+       "600",
+       "seconds after which a trial is ended; null = never",
+       1e-3,
+       kMaxSeconds,
+       {},
+       true},
+      {"run.dir", KeyType::kString, "''", "output folder; empty = outputs/<experiment>/<time>"},
+      {"plugins", KeyType::kStringList, "[]", "shared libraries with further variants"},
+  };
+}
+
+}  // namespace
+
+const std::vector<KeySpec>& key_specs() {
+  static const std::vector<KeySpec> specs = make_specs();
+  return specs;
+}
+
+const char* key_type_name(KeyType type) {
+  switch (type) {
+    case KeyType::kBool: return "bool";
+    case KeyType::kInt: return "int";
+    case KeyType::kFloat: return "float";
+    case KeyType::kString: return "string";
+    case KeyType::kBytes: return "bytes";
+    case KeyType::kStringList: return "list of strings";
+  }
+  return "unknown";
+}
+
+}  // namespace attnlab::config
