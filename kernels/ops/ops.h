@@ -1,7 +1,7 @@
-// C++ entries of the attnlab operators, for the variants. Python and scripts reach the same operators
-// as torch.ops.attnlab.*; the schemas and the meaning of every argument are in schemas.cpp.
-// All go through the Torch dispatcher, so they are differentiable and work on every device that has
-// a backend.
+// C++ entries of the attnlab operators, for the variants. Python and scripts reach the same
+// operators as torch.ops.attnlab.*; the schemas and the meaning of every argument are in
+// schemas.cpp. All go through the Torch dispatcher, so they are differentiable and work on every
+// device that has a backend.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -52,13 +52,16 @@ std::tuple<at::Tensor, at::Tensor> decode_attention(const at::Tensor& q, const a
 
 /// What one operator call needs beyond its tensors, from the same plan that the call follows.
 struct OpPlan {
-  std::string kernel_name;             ///< e.g. "flash_attention_cpu_avx512"
-  std::int64_t workspace_bytes = 0;    ///< scratch and temporaries of the call
-  std::int64_t saved_bytes = 0;        ///< kept for backward beyond inputs and outputs
+  std::string kernel_name;           ///< e.g. "flash_attention_cpu_avx512"
+  std::int64_t workspace_bytes = 0;  ///< scratch and temporaries of the call
+  std::int64_t saved_bytes = 0;      ///< kept for backward beyond q, k, v, out and lse
 };
 
-/// For `threads` threads (at::get_num_threads() of the run) on the CPU. The forward plan's output is
-/// out and lse (or weights); the backward plan's output is the three gradients.
+/// For `threads` threads (at::get_num_threads() of the run) on the CPU, and inputs whose last
+/// dimension is contiguous (others are copied). The forward plan's output is out and lse; the
+/// backward plan's output is the three gradients. naive_attention also returns what it saves, the
+/// weights: they are its `saved_bytes`, so a caller that counts them as output must not count both.
+/// A log_decay `[batch, heads]` adds 4 * batch * heads * seqlen bytes to the backward workspace.
 OpPlan plan_attention(const AttentionShape& shape, int threads);
 OpPlan plan_attention_backward(const AttentionShape& shape, int threads);
 OpPlan plan_naive_attention(const AttentionShape& shape, int threads);
