@@ -4,6 +4,7 @@
 // the grid -> run every trial -> write and show the results.
 #include <exception>
 #include <iostream>
+#include <string>
 
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/check_command.h"
@@ -36,10 +37,11 @@ int run(const cli::Arguments& arguments) {
   const config::RunConfig run_config = config::parse_run(jobs.front().config);
   const runner::RunFolder folder(run_config.dir, run_config.experiment);
   folder.write_hydra(cli::config_yaml(jobs), arguments.words);
-  folder.write_environment(cli::environment_text(plugins));
+  const runner::RunIdentity identity{folder.run_id(), measure::read_environment()};
+  folder.write_environment(cli::environment_text(identity.environment, plugins));
   const runner::RunOutcome outcome =
       runner::run_grid(trials, folder, [&, &variants = registry](const runner::Trial& trial) {
-        return runner::run_trial(trial, variants, folder.run_id());
+        return runner::run_trial(trial, variants, identity);
       });
   return cli::report_outcome(outcome);
 }
@@ -55,7 +57,7 @@ int dispatch(const cli::Arguments& arguments) {
   return 0;
 }
 
-int fail(const char* message, int exit_code) {
+int fail(const std::string& message, int exit_code) {
   std::cerr << message << '\n';
   return exit_code;
 }
@@ -73,6 +75,8 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     return fail(error.what(), kExitUsage);
   } catch (const std::exception& error) {
-    return fail(error.what(), kExitOutput);
+    // Messages of Torch carry a stack trace from the second line on.
+    const std::string message(error.what());
+    return fail("[attnlab] internal error: " + message.substr(0, message.find('\n')), kExitOutput);
   }
 }

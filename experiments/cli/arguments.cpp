@@ -114,9 +114,10 @@ std::vector<std::string> override_words(const CLI::App& command) {
 void check_command_name(const std::string& word, const CLI::App& app) {
   if (word == "-h" || word == "--help" || word == "--version") return;
   if (word.starts_with("-")) {
-    throw ConfigError(fmt::format("[attnlab] unknown flag {} before the command. Known: --help, "
-                                  "--version; flags of a command follow it. See attnlab --help.",
-                                  word));
+    throw ConfigError(
+        fmt::format("[attnlab] unknown flag {} before the command. Known: --help, "
+                    "--version; flags of a command follow it. See attnlab --help.",
+                    word));
   }
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());

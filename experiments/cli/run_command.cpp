@@ -10,7 +10,6 @@
 #include "analysis/summary.h"
 #include "experiments/cli/output.h"
 #include "experiments/config/emit_yaml.h"
-#include "experiments/measure/environment.h"
 
 namespace attnlab::cli {
 namespace {
@@ -90,8 +89,9 @@ std::string config_yaml(const std::vector<config::Job>& jobs) {
   return config::emit_yaml(tree);
 }
 
-std::string environment_text(const std::vector<LoadedPlugin>& plugins) {
-  nlohmann::ordered_json object = measure::environment_json();
+std::string environment_text(const measure::Environment& environment,
+                             const std::vector<LoadedPlugin>& plugins) {
+  nlohmann::ordered_json object = measure::to_json(environment);
   object["plugins"] = nlohmann::ordered_json::array();
   for (const LoadedPlugin& plugin : plugins) {
     object["plugins"].push_back({{"name", plugin.name}, {"path", plugin.path.string()}});

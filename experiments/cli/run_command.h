@@ -7,6 +7,7 @@
 
 #include "experiments/cli/arguments.h"
 #include "experiments/config/compose.h"
+#include "experiments/measure/environment.h"
 #include "experiments/runner/grid.h"
 #include "experiments/runner/run_grid.h"
 #include "variants/api/plugin_loader.h"
@@ -24,7 +25,8 @@ int print_trials(const std::vector<runner::Trial>& trials);
 std::string config_yaml(const std::vector<config::Job>& jobs);
 
 /// What environment.json holds: machine, versions, and the plugins that were loaded.
-std::string environment_text(const std::vector<LoadedPlugin>& plugins);
+std::string environment_text(const measure::Environment& environment,
+                             const std::vector<LoadedPlugin>& plugins);
 
 /// The table and, on the last line, the path of results.csv on stdout; what did not pass on stderr.
 /// Returns the exit code: 0 all trials ok, 3 some did not pass.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "experiments/measure/inputs.h"
 #include "experiments/runner/sha256.h"
 #include "kernels/core/error.h"
 
@@ -66,6 +67,9 @@ std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Regis
     Trial trial;
     trial.config = config::parse_trial(job.config);
     check_device(trial.config);
+    const Options checked_inputs("inputs " + trial.config.inputs,
+                                 measure::inputs_specs(trial.config.inputs),
+                                 trial.config.inputs_options);
     const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
     trial.options_json = variant->options().to_json();
     trial.trial_id = make_trial_id(trials.size() + 1, jobs.size(), trial.config);

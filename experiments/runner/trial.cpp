@@ -1,14 +1,15 @@
 #include "experiments/runner/trial.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <chrono>
 #include <ctime>
 #include <exception>
 #include <thread>
+#include <utility>
 
-#include "experiments/measure/environment.h"
 #include "experiments/measure/measure_trial.h"
 #include "experiments/runner/run_folder.h"
 
@@ -39,10 +40,44 @@ void fill_configuration(const Trial& trial, analysis::Record& record) {
   record.repro = trial.repro;
 }
 
+measure::MeasureOptions measure_options(const config::TrialConfig& config) {
+  measure::MeasureOptions options;
+  options.speed.warmup_s = config.warmup_s;
+  options.speed.max_time_s = config.max_time_s;
+  options.speed.min_samples = config.min_samples;
+  options.speed.max_samples = config.max_samples;
+  options.error_rows = config.error_rows;
+  options.memory_limit_bytes = config.memory_limit_bytes;
+  return options;
+}
+
+measure::InputsRequest inputs_request(const config::TrialConfig& config) {
+  measure::InputsRequest request;
+  request.name = config.inputs;
+  request.options = config.inputs_options;
+  request.seed = config.seed;
+  return request;
+}
+
 /// Messages of Torch carry a stack trace from the second line on.
 std::string first_line(const char* text) {
   const std::string message(text);
   return message.substr(0, message.find('\n'));
+}
+
+/// The row keeps what was measured of memory and error; its times are not those of a passed trial.
+void mark_timeout(double limit_s, TrialResult& result) {
+  analysis::Record& record = result.record;
+  record.status = analysis::Status::kTimeout;
+  record.reason = fmt::format("took {:.3g} s, limits.time_s is {:.3g} (looked at when it ended)",
+                              record.duration_s.value(), limit_s);
+  for (auto* value :
+       {&record.time_median_ms, &record.time_p10_ms, &record.time_p90_ms, &record.time_ci_low_ms,
+        &record.time_ci_high_ms, &record.tflops, &record.gbps}) {
+    value->reset();
+  }
+  record.samples.reset();
+  result.samples_ms.clear();
 }
 
 }  // namespace
@@ -69,6 +104,34 @@ int effective_threads(int threads) {
   CPU_ZERO(&allowed);
   if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
   return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run) {
+  const auto started = std::chrono::steady_clock::now();
+  const std::string started_utc = utc_time(std::time(nullptr));
+  TrialResult result;
+  try {
+    const Problem problem = make_problem(trial.config);
+    const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
+    at::set_num_threads(problem.threads);
+    measure::TrialMeasurement measured = measure::measure_trial(
+        *variant, problem, measure_options(trial.config), inputs_request(trial.config));
+    result = {std::move(measured.record), std::move(measured.samples_ms)};
+  } catch (const std::exception& error) {
+    result = {};
+    result.record.status = analysis::Status::kFailed;
+    result.record.reason = first_line(error.what());
+  }
+  fill_configuration(trial, result.record);
+  measure::fill_environment(run.environment, result.record);
+  result.record.run_id = run.run_id;
+  result.record.started_utc = started_utc;
+  result.record.duration_s =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const double limit_s = trial.config.time_limit_s;
+  const bool passed = result.record.status == analysis::Status::kOk;
+  if (passed && limit_s > 0 && result.record.duration_s > limit_s) mark_timeout(limit_s, result);
+  return result;
 }
 
 }  // namespace attnlab::runner

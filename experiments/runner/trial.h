@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/record.h"
+#include "experiments/measure/environment.h"
 #include "experiments/runner/grid.h"
 #include "variants/api/problem.h"
 #include "variants/api/registry.h"
@@ -17,6 +18,12 @@ struct TrialResult {
   std::vector<double> samples_ms;  ///< every timing sample, in the order of measuring
 };
 
+/// What all trials of a run share in their rows.
+struct RunIdentity {
+  std::string run_id;
+  measure::Environment environment;
+};
+
 /// The problem that a trial poses. Throws ConfigError for an unknown direction or dtype.
 Problem make_problem(const config::TrialConfig& config);
 
@@ -25,6 +32,6 @@ int effective_threads(int threads);
 
 /// Measures in this process and thread. Whatever goes wrong with the trial is a row with a status
 /// and a reason, never an exception.
-TrialResult run_trial(const Trial& trial, const Registry& registry, const std::string& run_id);
+TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run);
 
 }  // namespace attnlab::runner

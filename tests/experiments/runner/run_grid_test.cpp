@@ -1,0 +1,83 @@
+#include "experiments/runner/run_grid.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "experiments/runner/journal.h"
+#include "tests/experiments/runner/temporary_folder.h"
+
+namespace attnlab::runner {
+namespace {
+
+Trial make_trial(const std::string& trial_id) {
+  Trial trial;
+  trial.trial_id = trial_id;
+  trial.options_json = "{}";
+  trial.repro = "./attnlab run seed=" + trial_id;
+  return trial;
+}
+
+TrialResult fake_result(const Trial& trial, analysis::Status status) {
+  TrialResult result;
+  result.record.trial_id = trial.trial_id;
+  result.record.status = status;
+  result.record.reason = status == analysis::Status::kOk ? "" : "because";
+  if (status == analysis::Status::kOk) result.samples_ms = {1.0, 2.0};
+  return result;
+}
+
+TEST(RunGrid, EveryTrialIsARowALogAndItsSamples) {
+  const TemporaryFolder temporary;
+  const RunFolder folder("run", "none");
+  const RunOutcome outcome =
+      run_grid({make_trial("001_a"), make_trial("002_b"), make_trial("003_c")}, folder,
+               [](const Trial& trial) {
+                 return fake_result(trial, trial.trial_id == "002_b" ? analysis::Status::kFailed
+                                                                     : analysis::Status::kOk);
+               });
+  ASSERT_EQ(outcome.records.size(), 3u);
+  EXPECT_EQ(outcome.records[1].status, analysis::Status::kFailed);
+  EXPECT_EQ(analysis::read_records(outcome.csv_path), outcome.records);
+  EXPECT_EQ(read_journal("run/results.jsonl"), outcome.records);
+  EXPECT_THAT(read_text("run/trials/002_b/log.txt"), testing::HasSubstr("failed: because"));
+  EXPECT_THAT(read_text("run/trials/003_c/log.txt"),
+              testing::HasSubstr("./attnlab run seed=003_c"));
+  EXPECT_EQ(read_text("run/samples.csv"),
+            "trial_id,sample,time_ms\n001_a,0,1\n001_a,1,2\n003_c,0,1\n003_c,1,2\n");
+}
+
+TEST(RunGrid, ARowIsStoredBeforeTheNextTrialStarts) {
+  const TemporaryFolder temporary;
+  const RunFolder folder("run", "none");
+  std::size_t expected = 0;
+  run_grid({make_trial("001_a"), make_trial("002_b")}, folder, [&](const Trial& trial) {
+    EXPECT_EQ(analysis::read_records("run/results.csv").size(), expected++);
+    return fake_result(trial, analysis::Status::kOk);
+  });
+  EXPECT_EQ(expected, 2u);
+}
+
+// The process must end at once, with the finished row on disk, though a trial is still running.
+TEST(RunGridDeathTest, InterruptKeepsTheFinishedRows) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const TemporaryFolder temporary;
+  const auto run = [] {
+    const RunFolder folder("run", "none");
+    run_grid({make_trial("001_a"), make_trial("002_b")}, folder, [](const Trial& trial) {
+      if (trial.trial_id == "002_b") {
+        ::kill(::getpid(), SIGTERM);
+        std::this_thread::sleep_for(std::chrono::minutes(5));
+      }
+      return fake_result(trial, analysis::Status::kOk);
+    });
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(130), "interrupted after 1 of 2 trials");
+}
+
+}  // namespace
+}  // namespace attnlab::runner
