@@ -10,6 +10,8 @@ endif()
 
 function(attnlab_target name)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  # LibTorch's headers bring an fmt of their own, which hides the system's: never link to either.
+  target_compile_definitions(${name} PRIVATE FMT_HEADER_ONLY=1)
   target_compile_options(${name} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wno-psabi>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CCACHE_PROGRAM}>>:-fpch-preprocess>)

@@ -136,20 +136,34 @@ void check_repeatable(const Variant& variant, const Inputs& inputs, const Proble
       same_bits("same_inputs_same_bits", variant.forward(inputs).out, variant.forward(inputs).out));
 }
 
-void check_causality(const Variant& variant, const Inputs& inputs, const Problem& p,
-                     Results& results) {
-  if (!p.causal || p.seqlen_k < 2) return;
-  const at::Tensor before = variant.forward(inputs).out;
-  // The last key is visible to the last query only, so all other rows must not notice it.
+// The last key is visible to the last query only, so the rows before it must not notice what it
+// holds.
+Inputs with_last_key(const Inputs& inputs, double key, double value) {
   Inputs changed = inputs;
   changed.k = inputs.k.clone();
   changed.v = inputs.v.clone();
-  changed.k.select(2, p.seqlen_k - 1).fill_(std::numeric_limits<double>::quiet_NaN());
-  changed.v.select(2, p.seqlen_k - 1).fill_(std::numeric_limits<double>::infinity());
-  const at::Tensor after = variant.forward(changed).out;
+  changed.k.select(2, inputs.k.size(2) - 1).fill_(key);
+  changed.v.select(2, inputs.v.size(2) - 1).fill_(value);
+  return changed;
+}
+
+void check_causality(const Variant& variant, const Inputs& inputs, const Problem& p,
+                     Results& results) {
+  if (!p.causal || p.seqlen_k < 2) return;
   const std::int64_t rows = p.seqlen_q - 1;
-  results.push_back(same_bits("causal_rows_ignore_later_keys_even_nan", before.narrow(2, 0, rows),
-                              after.narrow(2, 0, rows)));
+  const auto earlier_rows = [&](const Inputs& any) {
+    return variant.forward(any).out.narrow(2, 0, rows);
+  };
+  const at::Tensor before = earlier_rows(inputs);
+  results.push_back(same_bits("causal_rows_ignore_later_keys", before,
+                              earlier_rows(with_last_key(inputs, 3.0, -7.0))));
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  // A careful path may sum in another order: close to the reference, not the same bits.
+  results.push_back(
+      within_ratio("masked_nan_reaches_no_row", earlier_rows(with_last_key(inputs, kNan, kInf)),
+                   variant.reference(to_dtype(inputs, at::kDouble)).narrow(2, 0, rows),
+                   variant.reference(inputs).narrow(2, 0, rows), 2, p.dtype));
 }
 
 void check_rows_without_keys(const Variant& variant, const Inputs& inputs, const Problem& p,
@@ -259,6 +273,7 @@ Results check_problem(const Variant& variant, const Problem& problem) {
 std::vector<PropertyResult> check_conformance(const Registry& registry, const std::string& name,
                                               const std::map<std::string, OptionValue>& options) {
   const std::unique_ptr<Variant> variant = registry.make(name, options);
+  const std::map<std::string, std::string> exceptions = variant->info().known_exceptions;
   Results all;
   for (const Problem& problem : conformance_problems()) {
     Results results;
@@ -272,6 +287,11 @@ std::vector<PropertyResult> check_conformance(const Registry& registry, const st
     }
     for (PropertyResult& result : results) {
       result.problem = case_name(problem);
+      const auto exception = exceptions.find(result.property);
+      if (exception != exceptions.end()) {
+        result.detail = exception->second + (result.passed ? "" : " (" + result.detail + ")");
+        result.passed = result.skipped = true;
+      }
       all.push_back(std::move(result));
     }
   }

@@ -5,6 +5,7 @@
 // and devices come from Torch); speed comes from the operators in kernels/ops.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct VariantInfo {
   std::string memory_order;  ///< beyond inputs and outputs, e.g. "N"
   int version = 1;           ///< raise when results or cost change; part of the resume key
   std::vector<ExtraInput> extra_inputs = {};
+  /// Conformance properties that the variant is known not to keep, with the reason: reported as
+  /// skipped. For baselines made by others; our own variants have none.
+  std::map<std::string, std::string> known_exceptions = {};
 };
 
 class Variant {
