@@ -62,6 +62,9 @@ struct OpPlan {
 /// backward plan's output is the three gradients. naive_attention also returns what it saves, the
 /// weights: they are its `saved_bytes`, so a caller that counts them as output must not count both.
 /// A log_decay `[batch, heads]` adds 4 * batch * heads * seqlen bytes to the backward workspace.
+/// Exact to the byte, but for naive_attention in bfloat16 and float16: there the matrix library
+/// takes scratch of its own, of the order of threads * seqlen, which it does not announce; not
+/// included.
 OpPlan plan_attention(const AttentionShape& shape, int threads);
 OpPlan plan_attention_backward(const AttentionShape& shape, int threads);
 OpPlan plan_naive_attention(const AttentionShape& shape, int threads);
