@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "experiments/config/apply_override.h"
 #include "experiments/config/defaults_list.h"
 #include "experiments/config/emit_yaml.h"
 #include "experiments/config/interpolation.h"
@@ -42,17 +43,6 @@ std::size_t count_jobs(const std::vector<Axis>& axes) {
     }
   }
   return count;
-}
-
-/// A key may be missing because its last part was meant: "seqlen" -> "shape.seqlen".
-std::string suggest_key(const std::string& key, const Tree& config) {
-  const std::vector<std::string> paths = all_paths(config);
-  std::vector<std::string> with_tail;
-  for (const std::string& path : paths) {
-    if (path.ends_with("." + key)) with_tail.push_back(path);
-  }
-  if (with_tail.size() == 1) return " Did you mean '" + with_tail.front() + "'?";
-  return did_you_mean(key, paths);
 }
 
 class Composer {
@@ -269,104 +259,15 @@ class Composer {
       config = merge(config, placed);
     }
     for (const Override& override_ : overrides) {
-      if (!is_group(override_)) config = apply(config, override_);
+      if (!is_group(override_)) {
+        config = apply_override(config, override_, request_.open_groups);
+      }
     }
     if (config.node_count() > kMaxNodes) {
       throw ConfigError(
           fmt::format("[config] the composed config has more than {} values", kMaxNodes));
     }
     return config;
-  }
-
-  bool below_open_group(const std::string& key) const {
-    return std::any_of(request_.open_groups.begin(), request_.open_groups.end(),
-                       [&](std::string group) {
-                         std::replace(group.begin(), group.end(), '/', '.');
-                         return key.starts_with(group + ".");
-                       });
-  }
-
-  [[noreturn]] void fail_unknown(const Override& override_, const std::string& key,
-                                 const Tree& config) const {
-    const std::string hint = suggest_key(key, config);
-    if (override_.key.find('/') != std::string::npos) {
-      fail(override_.position, fmt::format("there is no group '{}'.{}", key, hint));
-    }
-    if (override_.kind == Override::Kind::kDelete) {
-      fail(override_.position, fmt::format("there is no key '{}' to delete.{}", key, hint));
-    }
-    fail(override_.position,
-         fmt::format("there is no key '{}'.{} To add a new key write +{}={}", key, hint,
-                     override_.key, override_text(override_.values.front())));
-  }
-
-  Tree apply(const Tree& config, const Override& override_) const {
-    const std::string& key = override_.key;
-    const Tree* old = config.find_path(key);
-    if (!override_.package.empty() || key.find('/') != std::string::npos) {
-      fail_unknown(override_, override_.target(), config);
-    }
-    if (override_.kind == Override::Kind::kDelete) {
-      if (old == nullptr) fail_unknown(override_, key, config);
-      if (!override_.values.empty() && !(override_.values.front() == *old)) {
-        fail(override_.position,
-             fmt::format("'{}' is {}, not {}, so it is not deleted", key, override_text(*old),
-                         override_text(override_.values.front())));
-      }
-      return config.without_path(key);
-    }
-    const Tree value = override_.values.front().at(override_.position);
-    const bool open = below_open_group(key);
-    if (override_.kind == Override::Kind::kAssign && !open) {
-      if (old == nullptr) fail_unknown(override_, key, config);
-      check_known_keys(override_, key, *old, value, config);
-    }
-    if (override_.kind == Override::Kind::kAppend && old != nullptr && !old->is_null() &&
-        !old->is_missing() && !value.is_map() && !value.is_list()) {
-      fail(override_.position,
-           fmt::format("the key '{}' exists already (given at {}); to change it "
-                       "write {}={}",
-                       key, old->position().to_string(), key, override_text(value)));
-    }
-    if (old == nullptr) check_way(config, override_);
-    if (old != nullptr && old->is_map() && value.is_list()) {
-      fail(override_.position, fmt::format("'{}' is a map (given at {}) and cannot become a list",
-                                           key, old->position().to_string()));
-    }
-    // Dicts are merged, everything else is replaced.
-    return config.with_path(key, old != nullptr ? merge(*old, value) : value);
-  }
-
-  /// A dict merged without a `+` may not bring new keys either.
-  void check_known_keys(const Override& override_, const std::string& path, const Tree& old,
-                        const Tree& value, const Tree& config) const {
-    if (!old.is_map() || !value.is_map()) return;
-    for (const auto& [key, inner] : value.entries()) {
-      const std::string inner_path = join_path(path, key);
-      const Tree* twin = old.find(key);
-      if (twin == nullptr) {
-        if (below_open_group(inner_path)) continue;
-        fail(override_.position,
-             fmt::format("there is no key '{}'.{} To add a new key write +{}={}", inner_path,
-                         suggest_key(inner_path, config), inner_path, override_text(inner)));
-      }
-      check_known_keys(override_, inner_path, *twin, inner, config);
-    }
-  }
-
-  /// A new key may not lie below a list or a scalar.
-  void check_way(const Tree& config, const Override& override_) const {
-    std::string path;
-    for (const std::string& key : split_path(override_.key)) {
-      const Tree* node = config.find_path(path);
-      if (node == nullptr) return;
-      if (!node->is_map() && !node->is_null() && !node->is_missing()) {
-        fail(override_.position,
-             fmt::format("'{}' is a {} (given at {}), so '{}' cannot lie below it", path,
-                         node->kind_name(), node->position().to_string(), override_.key));
-      }
-      path = join_path(path, key);
-    }
   }
 
   const ComposeRequest& request_;

@@ -6,8 +6,10 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <stdexcept>
 
 #include "experiments/config/scalar.h"
+#include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
@@ -218,7 +220,7 @@ class Resolver {
       if (next == nullptr) {
         const std::string path = path_text(wanted);
         fail(fmt::format("'${{{}}}' refers to '{}', which does not exist.{}", text, path,
-                         did_you_mean(path, all_paths(root_))));
+                         suggest_path(path, all_paths(root_))));
       }
       // The copy keeps the node alive when `detached` is replaced.
       if (detached) {
@@ -245,16 +247,6 @@ class Resolver {
   std::size_t text_bytes_ = 0;
 };
 
-void collect(const Tree& tree, const std::string& path, std::size_t limit,
-             std::vector<std::string>& out) {
-  if (!tree.is_map()) return;
-  for (const auto& [key, value] : tree.entries()) {
-    if (out.size() >= limit) return;
-    out.push_back(join_path(path, key));
-    collect(value, out.back(), limit, out);
-  }
-}
-
 }  // namespace
 
 Tree resolve_interpolations(const Tree& root) {
@@ -270,12 +262,6 @@ Tree resolve_at(const Tree& root, const std::vector<std::string>& path) {
   }
   Path place = path;
   return Resolver(root).resolve(*node, place);
-}
-
-std::vector<std::string> all_paths(const Tree& root, std::size_t limit) {
-  std::vector<std::string> paths;
-  collect(root, "", limit, paths);
-  return paths;
 }
 
 }  // namespace attnlab::config

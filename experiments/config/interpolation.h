@@ -19,7 +19,4 @@ Tree resolve_interpolations(const Tree& root);
 /// The same for the one value at `path` (keys from the top).
 Tree resolve_at(const Tree& root, const std::vector<std::string>& path);
 
-/// Every path of a tree, maps and leaves, "a", "a.b", ...; at most `limit`.
-std::vector<std::string> all_paths(const Tree& root, std::size_t limit = 2000);
-
 }  // namespace attnlab::config

@@ -4,6 +4,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -93,7 +94,8 @@ class TreeBuilder : public YAML::EventHandler {
                                  kMaxStringBytes));
     }
     // The parser marks quoted scalars with the tag "!" and plain ones with "?".
-    if (tag == "!") {
+    quoted_ = tag == "!";
+    if (quoted_) {
       add(value == "???" ? Tree::missing(position) : Tree::of_string(value, position), anchor,
           true);
     } else {
@@ -224,7 +226,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
     top.has_key = true;
     top.key = key;
-    top.merge_key = key == "<<";
+    top.merge_key = key == "<<" && !quoted_;
   }
 
   void add_merged(Open& top, const Tree& value) {
@@ -246,6 +248,7 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Tree> anchors_;
   std::size_t total_nodes_ = 0;
+  bool quoted_ = false;  ///< the last scalar: a quoted "<<" is a key like others
 };
 
 }  // namespace
@@ -265,7 +268,11 @@ Tree parse_yaml(const std::string& text, const std::string& source) {
     }
     return result;
   } catch (const YAML::Exception& error) {
-    fail({shared_source, error.mark.line + 1, error.mark.column + 1}, error.msg);
+    const auto place = static_cast<std::size_t>(std::max(error.mark.pos, 0));
+    // The parser takes the mark of a missing value for the start of a key there.
+    const bool missing = place < text.size() && text.compare(place, 3, "\?\?\?") == 0;
+    const char* advice = missing ? "; inside [] or {} write '\?\?\?' in quotes" : "";
+    fail({shared_source, error.mark.line + 1, error.mark.column + 1}, error.msg + advice);
   }
 }
 

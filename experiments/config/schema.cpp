@@ -11,6 +11,7 @@
 #include "experiments/config/emit_yaml.h"
 #include "experiments/config/interpolation.h"
 #include "experiments/config/load_yaml.h"
+#include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
@@ -42,6 +43,10 @@ std::string shown(const Tree& value) {
   return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
 }
 
+[[noreturn]] void fail_missing(const std::string& path, const Tree& value) {
+  fail(value, fmt::format("{} has no value yet (\?\?\?); set it: {}=...", path, path));
+}
+
 /// A tree of all defaults, interpolations still in it.
 Tree default_tree() {
   Tree tree = Tree::of_map({});
@@ -63,6 +68,8 @@ void check_keys(const Tree& tree, const std::string& path) {
     if (is_known_or_parent(inner)) {
       const bool is_leaf = std::any_of(key_specs().begin(), key_specs().end(),
                                        [&](const KeySpec& spec) { return spec.path == inner; });
+      // Else the default would take the place of a value that somebody has to give.
+      if (value.is_missing()) fail_missing(inner, value);
       if (is_leaf) continue;
       if (!value.is_map()) {
         std::vector<std::string> inside;
@@ -78,7 +85,7 @@ void check_keys(const Tree& tree, const std::string& path) {
     }
     std::vector<std::string> known;
     for (const KeySpec& spec : key_specs()) known.push_back(spec.path);
-    const std::string hint = did_you_mean(inner, known);
+    const std::string hint = suggest_path(inner, known);
     fail(value, fmt::format("unknown key '{}'.{}{}", inner, hint,
                             hint.empty() ? " Known keys: " + join_names(known) : ""));
   }
@@ -183,10 +190,6 @@ class Reader {
   }
 
  private:
-  [[noreturn]] static void fail_missing(const std::string& path, const Tree& value) {
-    fail(value, fmt::format("{} has no value yet (\?\?\?); set it: {}=...", path, path));
-  }
-
   [[noreturn]] static void fail_type(const std::string& path, const Tree& value) {
     const KeySpec& spec = spec_of(path);
     fail(value, fmt::format("{} = {} is {}, but must be {} ({})", path, shown(value),

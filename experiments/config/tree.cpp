@@ -271,6 +271,7 @@ bool Tree::operator==(const Tree& other) const {
 }
 
 Tree merge(const Tree& base, const Tree& over) {
+  if (over.is_missing()) return base;
   if (!base.is_map() || !over.is_map()) return over;
   std::vector<Tree::Entry> merged;
   for (const auto& [key, value] : base.entries()) {

@@ -96,7 +96,8 @@ class Tree {
   std::shared_ptr<const Node> node_;
 };
 
-/// Maps are merged key by key, everything else of `over` replaces `base`.
+/// Maps are merged key by key, everything else of `over` replaces `base`; only a missing value
+/// (???) replaces nothing.
 Tree merge(const Tree& base, const Tree& over);
 
 /// The keys of a path: "a.b" -> {"a", "b"}; "" -> {}.

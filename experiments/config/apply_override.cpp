@@ -1,0 +1,120 @@
+#include "experiments/config/apply_override.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "experiments/config/emit_yaml.h"
+#include "experiments/config/suggest.h"
+#include "kernels/core/error.h"
+
+namespace attnlab::config {
+namespace {
+
+class Applier {
+ public:
+  Applier(const Tree& config, const Override& given, const std::set<std::string>& open_groups)
+      : config_(config), given_(given), open_groups_(open_groups) {}
+
+  Tree run() const {
+    const std::string& key = given_.key;
+    if (!given_.package.empty() || key.find('/') != std::string::npos) {
+      fail(fmt::format("there is no group '{}'", given_.target()));
+    }
+    const Tree* old = config_.find_path(key);
+    if (given_.kind == Override::Kind::kDelete) return deleted(old);
+    const Tree value = given_.values.front().at(given_.position);
+    if (given_.kind == Override::Kind::kAssign && !below_open_group(key)) {
+      if (old == nullptr) fail_unknown(key, value);
+      check_known_keys(key, *old, value);
+    }
+    if (given_.kind == Override::Kind::kAppend && old != nullptr && !old->is_null() &&
+        !old->is_missing() && !value.is_map() && !value.is_list()) {
+      fail(fmt::format("the key '{}' exists already (given at {}); to change it write {}={}", key,
+                       old->position().to_string(), key, override_text(value)));
+    }
+    if (old == nullptr) check_way();
+    if (old != nullptr && old->is_map() && value.is_list()) {
+      fail(fmt::format("'{}' is a map (given at {}) and cannot become a list", key,
+                       old->position().to_string()));
+    }
+    const bool merges = old != nullptr && old->is_map() && value.is_map();
+    return config_.with_path(key, merges ? merge(*old, value) : value);
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& message) const {
+    throw ConfigError(fmt::format("[config] {}: {}", given_.position.to_string(), message));
+  }
+
+  /// A hint; keys of the config's sweep are not meant.
+  std::string suggest(const std::string& key) const {
+    std::vector<std::string> known = all_paths(config_);
+    std::erase_if(known, [](const std::string& path) {
+      return path == "sweep" || path.starts_with("sweep.");
+    });
+    return suggest_path(key, known);
+  }
+
+  [[noreturn]] void fail_unknown(const std::string& key, const Tree& value) const {
+    fail(fmt::format("there is no key '{}'.{} To add a new key write +{}={}", key, suggest(key),
+                     key, override_text(value)));
+  }
+
+  bool below_open_group(const std::string& key) const {
+    return std::any_of(open_groups_.begin(), open_groups_.end(), [&](std::string group) {
+      std::replace(group.begin(), group.end(), '/', '.');
+      return key.starts_with(group + ".");
+    });
+  }
+
+  Tree deleted(const Tree* old) const {
+    const std::string& key = given_.key;
+    if (old == nullptr) fail(fmt::format("there is no key '{}' to delete.{}", key, suggest(key)));
+    if (!given_.values.empty() && !(given_.values.front() == *old)) {
+      fail(fmt::format("'{}' is {}, not {}, so it is not deleted", key, override_text(*old),
+                       override_text(given_.values.front())));
+    }
+    return config_.without_path(key);
+  }
+
+  /// A dict merged without a `+` may not bring new keys either.
+  void check_known_keys(const std::string& path, const Tree& old, const Tree& value) const {
+    if (!old.is_map() || !value.is_map()) return;
+    for (const auto& [key, inner] : value.entries()) {
+      const std::string inner_path = join_path(path, key);
+      if (below_open_group(inner_path)) continue;
+      const Tree* twin = old.find(key);
+      if (twin == nullptr) fail_unknown(inner_path, inner);
+      check_known_keys(inner_path, *twin, inner);
+    }
+  }
+
+  /// A new key may not lie below a list or a scalar.
+  void check_way() const {
+    std::string path;
+    for (const std::string& key : split_path(given_.key)) {
+      const Tree* node = config_.find_path(path);
+      if (node == nullptr) return;
+      if (!node->is_map() && !node->is_null() && !node->is_missing()) {
+        fail(fmt::format("'{}' is {} {} (given at {}), so '{}' cannot lie below it", path,
+                         node->kind() == Tree::Kind::kInt ? "an" : "a", node->kind_name(),
+                         node->position().to_string(), given_.key));
+      }
+      path = join_path(path, key);
+    }
+  }
+
+  const Tree& config_;
+  const Override& given_;
+  const std::set<std::string>& open_groups_;
+};
+
+}  // namespace
+
+Tree apply_override(const Tree& config, const Override& override_,
+                    const std::set<std::string>& open_groups) {
+  return Applier(config, override_, open_groups).run();
+}
+
+}  // namespace attnlab::config
