@@ -1,6 +1,7 @@
 // Autograd of the backward operators: they run, but differentiating them is an error, never zeros.
 
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <c10/util/StringUtil.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <functional>

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "kernels/core/attention_args.h"
 #include "kernels/core/linear_args.h"
