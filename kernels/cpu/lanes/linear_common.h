@@ -145,7 +145,8 @@ template <class Acc>
 inline void triangle_scores(bool lower, std::int64_t count, std::int64_t dim, const Acc* x,
                             std::int64_t ldx, const Acc* yt, const Gates<Acc>& gates, Acc* out) {
   using V = Lanes<Acc>;
-  constexpr std::int64_t kRows = 16;
+  // Rows of a step: whole register blocks, and few enough to leave out most of the other side.
+  constexpr std::int64_t kRows = 2 * block_rows(kMaxBlockVectors);
   for (std::int64_t r = 0; r < count; r += kRows) {
     const std::int64_t end = lesser(r + kRows, count);
     const std::int64_t first = lower ? 0 : r / V::kSize * V::kSize;
@@ -169,7 +170,7 @@ template <class Acc>
 inline void triangle_product(bool lower, std::int64_t count, std::int64_t vectors, const Acc* a,
                              const Acc* b, std::int64_t ldb, Acc* c, std::int64_t ldc) {
   const bool careful = !all_finite(RowsView<Acc>{b, ldb}, count, vectors * Lanes<Acc>::kSize);
-  const std::int64_t step = careful ? 1 : 8;
+  const std::int64_t step = careful ? 1 : block_rows(kMaxBlockVectors);
   for (std::int64_t r = 0; r < count; r += step) {
     const std::int64_t end = lesser(r + step, count);
     const std::int64_t first = lower ? 0 : r;

@@ -106,12 +106,19 @@ ATTNLAB_INLINE typename Lanes<T>::RawInt lane_range(std::int64_t begin, std::int
   return (lane >= lo) & (lane < hi);
 }
 
-/// Sum of all lanes, in a fixed order.
-template <class T>
+/// Sum of all lanes, in a fixed order: halves are folded onto each other.
+template <class T, int kWidth = Lanes<T>::kSize>
 ATTNLAB_INLINE T reduce_add(Lanes<T> v) {
-  T sum = v.raw[0];
-  for (int i = 1; i < Lanes<T>::kSize; ++i) sum += v.raw[i];
-  return sum;
+  if constexpr (kWidth == 1) {
+    return v.raw[0];
+  } else {
+    const auto folded = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return Lanes<T>(typename Lanes<T>::Raw(__builtin_shufflevector(
+          v.raw, v.raw, ((static_cast<int>(I) + kWidth / 2) % Lanes<T>::kSize)...)));
+    }
+    (std::make_index_sequence<Lanes<T>::kSize>{});
+    return reduce_add<T, kWidth / 2>(v + folded);
+  }
 }
 
 // ---- Loads that widen and stores that round; p need not be aligned. ----
