@@ -25,7 +25,7 @@ constexpr std::int64_t kDim = kContentDim + kPlaceDim;
 constexpr std::int64_t kLags = 6;
 constexpr float kLagDecay = 0.8f;
 constexpr float kCorrelation = 0.9f;
-constexpr double kDefaultGain = 16.0;
+constexpr double kDefaultGain = 9.0;
 constexpr std::int64_t kGrain = 64;
 
 enum Stream : std::uint64_t { kEmbedding = 16, kKeyMatrix, kQueryMatrix, kValueMatrix, kOffset };

@@ -17,6 +17,9 @@
 //    goes evenly from 0.1 to 0.9 (one head: 0.5). The query's norm is set so that the score of a
 //    position with itself is `gain` on average over random matrices, whatever head_dim is, for the
 //    default scale 1/sqrt(head_dim).
+//
+// At gain 9, 1024 positions and 4 heads, the effective number of keys (exp of the mean entropy of a
+// head's rows) is 34 to 102, causal 11 to 32, for head_dim 32, 64 and 128.
 #pragma once
 
 #include <ATen/core/Tensor.h>

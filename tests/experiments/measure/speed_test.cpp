@@ -1,0 +1,118 @@
+#include "experiments/measure/speed.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+
+#include "kernels/core/error.h"
+
+namespace attnlab::measure {
+namespace {
+
+void spend_2_ms() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
+
+// All arithmetic: no test depends on how fast this machine is.
+TEST(SpeedPlanTest, FillsTheBudgetUpToMaxSamples) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 1, .min_samples = 5, .max_samples = 40};
+  EXPECT_EQ(plan_speed(0.1, options).samples, 10);
+  EXPECT_EQ(plan_speed(0.1, options).iterations, 1);
+  EXPECT_EQ(plan_speed(0.01, options).samples, 40);
+}
+
+TEST(SpeedPlanTest, TheCapWinsOverMinSamplesButOneIsTaken) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 1, .min_samples = 5, .max_samples = 40};
+  EXPECT_EQ(plan_speed(0.4, options).samples, 2);
+  EXPECT_EQ(plan_speed(30, options).samples, 1);
+}
+
+TEST(SpeedPlanTest, ShortRunsAreBatchedToAMillisecond) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 1, .min_samples = 5, .max_samples = 40};
+  EXPECT_EQ(plan_speed(1e-5, options).iterations, 100);
+  EXPECT_EQ(plan_speed(1e-5, options).samples, 40);
+  EXPECT_EQ(plan_speed(2e-3, options).iterations, 1);
+  EXPECT_GE(plan_speed(0, options).iterations, 1);
+}
+
+TEST(SpeedPlanTest, BatchesLeaveRoomForMinSamples) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 1e-3, .min_samples = 5, .max_samples = 40};
+  const SpeedPlan plan = plan_speed(1e-5, options);
+  EXPECT_EQ(plan.iterations, 20);
+  EXPECT_EQ(plan.samples, 5);
+}
+
+TEST(SpeedTest, TakesAsManySamplesAsPlanned) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 60, .min_samples = 2, .max_samples = 7};
+  int runs = 0;
+  const SpeedResult result = measure_speed(
+      [&] {
+        ++runs;
+        spend_2_ms();
+      },
+      options);
+  EXPECT_EQ(result.samples_ms.size(), 7u);
+  EXPECT_EQ(runs, 8) << "one warm-up run and seven samples of one run";
+  // A sleep never ends early, whatever the load.
+  for (const double sample : result.samples_ms) EXPECT_GE(sample, 2.0);
+  auto sorted = result.samples_ms;
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(result.median_ms, sorted[3]);
+  EXPECT_LE(result.p10_ms, result.median_ms);
+  EXPECT_GE(result.p90_ms, result.median_ms);
+  ASSERT_TRUE(result.ci_low_ms && result.ci_high_ms);
+  EXPECT_LE(*result.ci_low_ms, *result.ci_high_ms);
+}
+
+TEST(SpeedTest, OneSampleHasNoInterval) {
+  const SpeedResult result = measure_speed(
+      spend_2_ms, {.warmup_s = 0, .max_time_s = 1e-6, .min_samples = 1, .max_samples = 9});
+  EXPECT_EQ(result.samples_ms.size(), 1u);
+  EXPECT_EQ(result.median_ms, result.samples_ms[0]);
+  EXPECT_FALSE(result.ci_low_ms || result.ci_high_ms);
+}
+
+TEST(SpeedTest, ExceptionsComeOutAsTheyAre) {
+  const SpeedOptions options = {
+      .warmup_s = 0, .max_time_s = 60, .min_samples = 2, .max_samples = 5};
+  EXPECT_THROW(measure_speed([] { throw UnsupportedError("in the warm-up"); }, options),
+               UnsupportedError);
+  int runs = 0;
+  const auto fails_later = [&] {
+    spend_2_ms();
+    if (++runs == 3) throw std::out_of_range("in the third run");
+  };
+  try {
+    measure_speed(fails_later, options);
+    FAIL();
+  } catch (const std::out_of_range& error) {
+    EXPECT_STREQ(error.what(), "in the third run");
+  }
+  EXPECT_EQ(runs, 3) << "nothing runs after the exception";
+  EXPECT_EQ(measure_speed(spend_2_ms, options).samples_ms.size(), 5u)
+      << "the engine is clean again";
+}
+
+TEST(SpeedTest, PrintsNothing) {
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  measure_speed(spend_2_ms, {.warmup_s = 0, .max_time_s = 1, .min_samples = 2, .max_samples = 3});
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(SpeedTest, RefusesOptionsWithoutSense) {
+  EXPECT_THROW(measure_speed([] {}, {.max_time_s = 0}), ConfigError);
+  EXPECT_THROW(measure_speed([] {}, {.min_samples = 0}), ConfigError);
+  EXPECT_THROW(measure_speed([] {}, {.min_samples = 5, .max_samples = 4}), ConfigError);
+  EXPECT_THROW(measure_speed([] {}, {.warmup_s = -1}), ConfigError);
+}
+
+}  // namespace
+}  // namespace attnlab::measure
