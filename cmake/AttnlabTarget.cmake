@@ -14,6 +14,8 @@ function(attnlab_target name)
   target_compile_definitions(${name} PRIVATE FMT_HEADER_ONLY=1)
   target_compile_options(${name} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wno-psabi>
+    # g++ 12 sees overlapping copies in "text" + std::string (GCC bug 105651).
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${CCACHE_PROGRAM}>>:-fpch-preprocess>)
   if(ATTNLAB_WERROR)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
