@@ -18,6 +18,7 @@ namespace attnlab::analysis {
 namespace {
 
 constexpr std::size_t kLengthsPerBlock = 6;
+constexpr std::size_t kLabelWidth = 28;
 constexpr std::string_view kNone = "-";
 
 using Length = std::pair<std::int64_t, std::int64_t>;  // seqlen_q, seqlen_k
@@ -146,12 +147,22 @@ bool has_value(const Section& section, const Block& block) {
   return false;
 }
 
+/// Long options are shown only where they tell rows of one variant apart.
+std::string row_label(const Block& block, const std::string& label) {
+  const std::string variant = label.substr(0, label.find(' '));
+  const auto same_variant = [&](const std::string& other) {
+    return other.substr(0, other.find(' ')) == variant;
+  };
+  const bool needed = std::count_if(block.labels.begin(), block.labels.end(), same_variant) > 1;
+  return needed || display_width(label) <= kLabelWidth ? label : variant;
+}
+
 TextTable section_rows(const Section& section, const Block& block,
                        std::span<const Length> lengths) {
   TextTable rows;
   for (const auto& label : block.labels) {
     const auto& row = block.cells.at(label);
-    std::vector<std::string> cells = {"  " + label};
+    std::vector<std::string> cells = {"  " + row_label(block, label)};
     for (const Length& length : lengths) {
       const auto found = row.find(length);
       cells.push_back(cell_text(section, found == row.end() ? nullptr : found->second));

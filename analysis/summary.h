@@ -13,8 +13,9 @@ namespace attnlab::analysis {
 /// below each other: time (a status other than ok stands in its place), peak memory, approximation
 /// error against exact full attention, rounding error against plain Torch, and a task's metric; a
 /// part that no trial has is left out. "growth" is the fitted exponent of the length. Of several
-/// records for one cell the last counts. Up to 6 lengths of usual size stay within 100 columns;
-/// more go into a further block. Empty for no records.
+/// records for one cell the last counts. Options that would make a name wider than 28 columns are
+/// left out where the variant occurs with one set of options only. Up to 6 lengths of usual size
+/// stay within 100 columns; more go into a further block. Empty for no records.
 std::string summary_table(std::span<const Record> records);
 
 /// "sliding_window window=256": the variant and its options as a user would write them.

@@ -99,6 +99,16 @@ TEST(SummaryTest, StaysWithinAHundredColumns) {
   EXPECT_THAT(text, HasSubstr("32768"));
 }
 
+TEST(SummaryTest, LongOptionsShowOnlyWhereTheyTellRowsApart) {
+  std::vector<Record> records = {row("linear", 256, 1)};
+  records[0].options = R"({"feature_map":"elu","normalize":true})";
+  EXPECT_THAT(summary_table(records), Not(HasSubstr("feature_map")));
+  records.push_back(records[0]);
+  records[1].options = R"({"feature_map":"relu","normalize":true})";
+  EXPECT_THAT(summary_table(records), HasSubstr("linear feature_map=elu normalize=true"));
+  EXPECT_THAT(summary_table(records), HasSubstr("linear feature_map=relu normalize=true"));
+}
+
 TEST(SummaryTest, NoRecordsNoTable) { EXPECT_EQ(summary_table({}), ""); }
 
 TEST(SummaryTest, LabelSurvivesOptionsThatAreNoJson) {
