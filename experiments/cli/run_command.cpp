@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
 #include "analysis/summary.h"
 #include "experiments/cli/output.h"
@@ -16,20 +17,26 @@ namespace {
 
 constexpr int kExitSomeFailed = 3;
 
-/// "shape.seqlen=64, direction=forward" -> one `sweep:` entry per key with its values in order.
+/// The value of a swept key in one job, typed as in its config; for a group the option's name.
+config::Tree sweep_value(const config::Job& job, const std::string& key, const std::string& text) {
+  const config::Tree* node = job.config.find_path(key);
+  return node == nullptr || node->is_map() ? config::Tree::of_string(text) : *node;
+}
+
+/// One entry per swept key with its values in order, each once.
 config::Tree sweep_tree(const std::vector<config::Job>& jobs) {
   std::vector<config::Tree::Entry> entries;
-  for (const auto& [key, first_value] : jobs.front().sweep_values) {
+  for (const auto& first : jobs.front().sweep_values) {
     std::vector<config::Tree> values;
-    std::vector<std::string> seen;
+    std::set<std::string> seen;
     for (const config::Job& job : jobs) {
-      for (const auto& [other_key, value] : job.sweep_values) {
-        if (other_key != key || std::ranges::find(seen, value) != seen.end()) continue;
-        seen.push_back(value);
-        values.push_back(config::Tree::of_string(value));
+      for (const auto& [key, text] : job.sweep_values) {
+        if (key == first.first && seen.insert(text).second) {
+          values.push_back(sweep_value(job, key, text));
+        }
       }
     }
-    entries.emplace_back(key, config::Tree::of_list(std::move(values)));
+    entries.emplace_back(first.first, config::Tree::of_list(std::move(values)));
   }
   return config::Tree::of_map(std::move(entries));
 }
