@@ -32,7 +32,7 @@ struct GradQueryBuffer {
 /// One worker's tiles; [..][kTileLanes] unless said.
 template <class Acc>
 struct BackwardScratch {
-  Acc* k;         ///< [head_dim], keys in lanes, scaled
+  Acc* k;         ///< [head_dim], keys in lanes
   Acc* v;         ///< [head_dim_v], keys in lanes
   Acc* grad_k;    ///< [head_dim]
   Acc* grad_v;    ///< [head_dim_v]
@@ -40,6 +40,7 @@ struct BackwardScratch {
   Acc* weights;   ///< [kTileQueries]
   Acc* grad_s;    ///< [kTileQueries]
   Acc* q;         ///< [kTileQueries][padded head_dim], for 16-bit inputs
+  Acc* q_scaled;  ///< [kTileQueries][padded head_dim]
   Acc* grad_out;  ///< [kTileQueries][padded head_dim_v], for 16-bit inputs
 
   BackwardScratch(Arena& arena, const AttentionShape& shape) {
@@ -53,6 +54,7 @@ struct BackwardScratch {
     weights = arena.take<Acc>(kTileQueries * kWidth);
     grad_s = arena.take<Acc>(kTileQueries * kWidth);
     q = arena.take<Acc>(widens ? kTileQueries * padded_dim(shape.head_dim) : 0);
+    q_scaled = arena.take<Acc>(kTileQueries * padded_dim(shape.head_dim));
     grad_out = arena.take<Acc>(widens ? kTileQueries * padded_dim(shape.head_dim_v) : 0);
   }
 };
@@ -123,12 +125,10 @@ class BackwardTask {
       load_rows(k_first, k.strides[2], end - begin, shape_.head_dim, scratch_.k_rows, padded_);
       load_transposed(v.row(batch_idx_, kv_head_, begin), v.strides[2], end - begin,
                       shape_.head_dim_v, Acc(1), scratch_.v, kWidth);
+      load_transposed(k_first, k.strides[2], end - begin, shape_.head_dim, Acc(1), scratch_.k,
+                      kWidth);
       for (std::int64_t member = 0; member < group_; ++member) {
         const Score score = make_score<Score>(args_.score, batch_idx_, head_of(member));
-        if (member == 0) {
-          load_transposed(k_first, k.strides[2], end - begin, shape_.head_dim,
-                          static_cast<Acc>(operand_scale(score)), scratch_.k, kWidth);
-        }
         for (std::int64_t q = queries.begin; q < queries.end; q += kTileQueries) {
           query_tile(score, member, {q, lesser(q + kTileQueries, queries.end)}, {begin, end});
         }
@@ -150,9 +150,12 @@ class BackwardTask {
         view_rows(grad_out.row(batch_idx_, head, queries.begin), grad_out.strides[2], rows,
                   shape_.head_dim_v, scratch_.grad_out, padded_dim(shape_.head_dim_v));
 
+    // The same products in the same order as forward, so that a score has the same rounding here
+    // and in lse: it cancels in exp(score - lse), which it would not otherwise.
+    scale_rows(q_rows, rows, static_cast<Acc>(operand_scale(score)));
     gemm_tile<Acc, Init::kZero, ALayout::kRows>(
         rows, shape_.head_dim,
-        {q_rows.data, q_rows.stride, scratch_.k, kWidth, scratch_.weights, kWidth});
+        {scratch_.q_scaled, padded_, scratch_.k, kWidth, scratch_.weights, kWidth});
     gemm_tile<Acc, Init::kZero, ALayout::kRows>(
         rows, shape_.head_dim_v,
         {go_rows.data, go_rows.stride, scratch_.v, kWidth, scratch_.grad_s, kWidth});
@@ -174,6 +177,15 @@ class BackwardTask {
     add_grad_q(grad_q, rows, keys.size(), partial, lanes_of_query);
   }
 
+  void scale_rows(const RowsView<Acc>& rows, std::int64_t count, Acc scale) {
+    for (std::int64_t r = 0; r < count; ++r) {
+      for (std::int64_t c = 0; c < shape_.head_dim; c += V::kSize) {
+        (load_partial(rows.data + r * rows.stride + c, shape_.head_dim - c) * V(scale))
+            .store(scratch_.q_scaled + r * padded_ + c);
+      }
+    }
+  }
+
   /// Scores become weights P = exp(s - lse); dO V^T becomes dS = P * (dO V^T - delta) * score'.
   template <bool kPartial>
   void differentiate(const Score& score, std::int64_t member, IndexRange queries, IndexRange keys) {
@@ -184,7 +196,7 @@ class BackwardTask {
       const Acc row_lse = *lse.row(batch_idx_, head_of(member), q_idx);
       // A row whose visible scores are all -inf has weights 0.
       const V reference(row_lse == -__builtin_inf() ? static_cast<Acc>(__builtin_inf())
-                                                    : row_lse * static_cast<Acc>(kLog2E));
+                                                    : static_cast<Acc>(row_lse * kLog2E));
       const V row_delta(delta[q_idx]);
       const IndexRange seen = kPartial ? keys_seen(mask_, q_idx, q_idx + 1) : IndexRange{};
       for (int v = 0; v < kTileVectors; ++v) {

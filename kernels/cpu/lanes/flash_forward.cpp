@@ -165,8 +165,9 @@ class ForwardTile {
     const auto lse = args_.lse.as<Acc>();
     for (std::int64_t q = tile_.begin; q < tile_.end; ++q) {
       const std::int64_t lane = q - tile_.begin;
+      // In double and rounded once: backward subtracts it from scores of the same size.
       *lse.row(tile_.batch_idx, tile_.head, q) =
-          OnlineSoftmax<Acc>{row_max[lane], row_sum[lane]}.finish();
+          static_cast<Acc>(OnlineSoftmax<double>{row_max[lane], row_sum[lane]}.finish());
     }
   }
 

@@ -1,8 +1,8 @@
 // Backward linear attention in chunks. With G = dO / denominator and c = -(G . O), the gradient of
 // the denominator (0 without normalising), and gates D:
 //   d phi(q_i) = sum_{j <= i} D_ij (G_i . v_j + c_i) phi(k_j)
-//   d phi(k_j) = sum_{i >= j} D_ij (G_i . v_j + c_i) phi(q_i),  dv_j = sum_{i >= j} D_ij (k_j .
-//   q_i) G_i
+//   d phi(k_j) = sum_{i >= j} D_ij (G_i . v_j + c_i) phi(q_i)
+//   dv_j = sum_{i >= j} D_ij (phi(k_j) . phi(q_i)) G_i
 // The first is a sweep forward in time with the state of the forward pass, the other two a sweep
 // backward with the state R = sum D q G^T. The gradient of log_decay needs no further products:
 // d log_decay_u = sum_{t >= u} phi(q_t) . d phi(q_t) - phi(k_t) . d phi(k_t)  (Yang et al. 2023,
@@ -26,26 +26,28 @@ struct ReverseState {
 /// One worker's memory; D and E are the padded head_dim and head_dim_v.
 template <class Acc>
 struct BackwardScratch {
-  Acc* q;             ///< [kChunk][D] features
-  Acc* q_gated;       ///< [kChunk][D]
-  Acc* k;             ///< [kChunk][D] features
-  Acc* k_gated;       ///< [kChunk][D]
-  Acc* v;             ///< [kChunk][E]
-  Acc* v_gated;       ///< [kChunk][E]
-  Acc* g;             ///< [kChunk][E] G
-  Acc* g_gated;       ///< [kChunk][E]
-  Acc* transposed;    ///< [max(head_dim, head_dim_v)][kChunk]
-  Acc* scores;        ///< [kChunk][kChunk]
-  Acc* state;         ///< [head_dim_v][D] sum of v k^T, forward in time
-  Acc* z;             ///< [D]
-  Acc* grad;          ///< [kChunk][D]
-  Acc* grad_k;        ///< [kChunk][D] sum over the heads of the group
-  Acc* grad_v;        ///< [kChunk][E]
-  Acc* c;             ///< [kChunk]
-  Acc* token_factor;  ///< [group][seqlen_q] 1 / denominator (causal)
-  Acc* token_c;       ///< [group][seqlen_q] c (causal)
-  Acc* token_q_grad;  ///< [group][seqlen_q] phi(q) . d phi(q) (causal)
+  Acc* q;                  ///< [kChunk][D] features
+  Acc* q_gated;            ///< [kChunk][D]
+  Acc* k;                  ///< [kChunk][D] features
+  Acc* k_gated;            ///< [kChunk][D]
+  Acc* v;                  ///< [kChunk][E]
+  Acc* v_gated;            ///< [kChunk][E]
+  Acc* g;                  ///< [kChunk][E] G
+  Acc* g_gated;            ///< [kChunk][E]
+  Acc* transposed;         ///< [max(head_dim, head_dim_v)][kChunk]
+  Acc* out_columns;        ///< [head_dim_v][kChunk] O transposed
+  Acc* scores;             ///< [kChunk][kChunk]
+  Acc* state;              ///< [head_dim_v][D] sum of v k^T, forward in time
+  Acc* z_before;           ///< [D] z at the end of the chunk before
+  Acc* grad;               ///< [kChunk][D]
+  Acc* grad_k;             ///< [kChunk][D] sum over the heads of the group
+  Acc* grad_v;             ///< [kChunk][E]
+  Acc* c;                  ///< [kChunk]
+  Acc* token_denominator;  ///< [group][seqlen_q], 1 without normalising (causal)
+  Acc* token_c;            ///< [group][seqlen_q] c (causal)
+  Acc* token_q_grad;       ///< [group][seqlen_q] phi(q) . d phi(q) (causal)
   Gates<Acc> gates;
+  Denominators<Acc> denominators;
   Acc* reverse;  ///< [group] of r, r_transposed, c_sum (not causal: one for all heads)
 
   BackwardScratch(Arena& arena, const AttentionShape& shape, bool causal)
@@ -58,17 +60,19 @@ struct BackwardScratch {
         g(rows_of(arena, shape.head_dim_v)),
         g_gated(rows_of(arena, shape.head_dim_v)),
         transposed(arena.take<Acc>(greater(shape.head_dim, shape.head_dim_v) * kChunk)),
+        out_columns(arena.take<Acc>(shape.head_dim_v * kChunk)),
         scores(arena.take<Acc>(kChunk * kChunk)),
         state(arena.take<Acc>(shape.head_dim_v * padded_dim(shape.head_dim))),
-        z(arena.take<Acc>(padded_dim(shape.head_dim))),
+        z_before(arena.take<Acc>(padded_dim(shape.head_dim))),
         grad(rows_of(arena, shape.head_dim)),
         grad_k(rows_of(arena, shape.head_dim)),
         grad_v(rows_of(arena, shape.head_dim_v)),
         c(arena.take<Acc>(kChunk)),
-        token_factor(arena.take<Acc>(num_tokens(shape, causal))),
+        token_denominator(arena.take<Acc>(num_tokens(shape, causal))),
         token_c(arena.take<Acc>(num_tokens(shape, causal))),
         token_q_grad(arena.take<Acc>(num_tokens(shape, causal))),
         gates(arena),
+        denominators(arena, shape.head_dim),
         reverse(
             arena.take<Acc>((causal ? shape.heads / shape.kv_heads : 1) * reverse_size(shape))) {}
 
@@ -124,7 +128,7 @@ class LinearBackwardGroup {
       const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
       load_keys(t, count);
       for (std::int64_t i = 0; i < count; ++i) {
-        decay_and_add(scratch_.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
+        decay_and_add(scratch_.denominators.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
       }
       add_to_forward_state(scratch_.k, count);
     }
@@ -152,7 +156,7 @@ class LinearBackwardGroup {
 
   void clear_forward_state() {
     fill_zero(scratch_.state, shape_.head_dim_v * dim_);
-    fill_zero(scratch_.z, dim_);
+    fill_zero(scratch_.denominators.z, dim_);
   }
 
   void clear(const ReverseState<Acc>& reverse) {
@@ -176,32 +180,36 @@ class LinearBackwardGroup {
              shape_.head_dim, scratch_.q, dim_);
   }
 
-  /// G of the token, from the factor 1 / denominator; 0 for an `empty` denominator of 0.
-  void load_g(std::int64_t member, std::int64_t token, std::int64_t i, Acc factor, bool empty) {
+  /// G of the token; 0 for a denominator of 0.
+  void load_g(std::int64_t member, std::int64_t token, std::int64_t i, Acc denominator) {
     const auto grad_out = args_.grad_out.as<const T>();
     Acc* g = scratch_.g + i * dim_v_;
-    if (empty) {
+    if (denominator == Acc(0)) {
       fill_zero(g, dim_v_);
       return;
     }
     load_rows(grad_out.row(batch_idx_, head_of(member), token), 0, 1, shape_.head_dim_v, g, dim_v_);
-    if (options_.normalize) scale_row(g, factor, dim_v_);
+    if (options_.normalize) divide_row(g, denominator, dim_v_);
   }
 
-  /// Loads G and returns c = -(G . O).
-  Acc load_g_and_c(std::int64_t member, std::int64_t token, std::int64_t i, Acc factor,
-                   bool empty) {
-    load_g(member, token, i, factor, empty);
-    if (!options_.normalize || empty) return 0;
-    const auto out = args_.out.as<const T>();
-    const T* o = out.row(batch_idx_, head_of(member), token);
-    V sum(0.0);
-    for (std::int64_t c = 0; c < shape_.head_dim_v; c += V::kSize) {
-      sum = fma(load_partial(o + c, shape_.head_dim_v - c), V::load(scratch_.g + i * dim_v_ + c),
-                sum);
+  /// c = -(G . O) of the loaded chunk, summed in the order of G . v: for a token that sees mostly
+  /// itself O is close to v, and what is left of G . v + c must not be rounding.
+  void compute_c(std::int64_t member, std::int64_t begin, std::int64_t count) {
+    if (!options_.normalize) {
+      fill_zero(scratch_.c, kChunk);
+      return;
     }
-    return -reduce_add(sum);
+    const auto out = args_.out.as<const T>();
+    load_transposed(out.row(batch_idx_, head_of(member), begin), out.strides[2], count,
+                    shape_.head_dim_v, Acc(1), scratch_.out_columns, kChunk);
+    load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
+                    kChunk);
+    column_dots(scratch_.out_columns, scratch_.transposed, shape_.head_dim_v, scratch_.c);
+    for (std::int64_t i = 0; i < kChunk; ++i) scratch_.c[i] = i < count ? -scratch_.c[i] : Acc(0);
   }
+
+  /// What the scores of a chunk are shifted by: c, or nothing.
+  const Acc* shift() const { return options_.normalize ? scratch_.c : nullptr; }
 
   /// c = a * b, rows of a tile against a state.
   void product(const Acc* a, std::int64_t lda, std::int64_t depth, const Acc* b, std::int64_t ldb,
@@ -223,6 +231,10 @@ class LinearBackwardGroup {
     }
   }
 
+  static void copy_row(const Acc* from, Acc* to, std::int64_t columns) {
+    for (std::int64_t c = 0; c < columns; c += V::kSize) V::load(from + c).store(to + c);
+  }
+
   void sweep_forward(std::int64_t member) {
     const Gates<Acc>& gates = scratch_.gates;
     clear_forward_state();
@@ -231,26 +243,27 @@ class LinearBackwardGroup {
       load_keys(t, count);
       load_queries(member, t, count);
       scratch_.gates.compute(options_, batch_idx_, head_of(member), t, count, true);
-      // The part of the denominator needs the running z: token by token, before the products.
+      copy_row(scratch_.denominators.z, scratch_.z_before, dim_);
+      scratch_.denominators.advance(scratch_.q, scratch_.k, count, shape_.head_dim, gates);
       for (std::int64_t i = 0; i < count; ++i) {
-        decay_and_add(scratch_.z, gates.step[i], scratch_.k + i * dim_, Acc(1), dim_);
-        const Acc denominator = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
-        const bool empty = options_.normalize && denominator == Acc(0);
-        const Acc factor = options_.normalize && !empty ? Acc(1) / denominator : Acc(!empty);
-        const std::int64_t token = member * shape_.seqlen_q + t + i;
-        const Acc c = load_g_and_c(member, t + i, i, factor, empty);
-        // A factor of 0 stands for no denominator: 1 / x of a finite x is never 0.
-        scratch_.token_factor[token] = empty ? Acc(0) : factor;
-        scratch_.token_c[token] = c;
+        const Acc denominator = options_.normalize ? scratch_.denominators.values[i] : Acc(1);
+        load_g(member, t + i, i, denominator);
+        scratch_.token_denominator[member * shape_.seqlen_q + t + i] = denominator;
+      }
+      compute_c(member, t, count);
+      for (std::int64_t i = 0; i < count; ++i) {
+        scratch_.token_c[member * shape_.seqlen_q + t + i] = scratch_.c[i];
         for (std::int64_t d = 0; d < dim_; d += V::kSize) {
-          const V start = empty || !options_.normalize ? V(0.0) : V::load(scratch_.z + d) * V(c);
+          const V start = options_.normalize ? V::load(scratch_.z_before + d) *
+                                                   V(scratch_.c[i] * gates.from_before[i])
+                                             : V(0.0);
           start.store(scratch_.grad + i * dim_ + d);
         }
       }
       load_transposed(scratch_.v, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
                       kChunk);
       triangle_scores(true, count, shape_.head_dim_v, scratch_.g, dim_v_, scratch_.transposed,
-                      gates, scratch_.scores);
+                      gates, shift(), scratch_.scores);
       triangle_product(true, count, vectors_, scratch_.scores, scratch_.k, dim_, scratch_.grad,
                        dim_);
       const Acc* g = gated(scratch_.g, gates.from_before, count, dim_v_, scratch_.g_gated);
@@ -314,29 +327,30 @@ class LinearBackwardGroup {
     load_queries(member, t, count);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t token = member * shape_.seqlen_q + t + i;
-      const Acc factor = scratch_.token_factor[token];
-      load_g(member, t + i, i, factor, factor == Acc(0));
+      load_g(member, t + i, i, scratch_.token_denominator[token]);
+      scratch_.c[i] = scratch_.token_c[token];
     }
+    for (std::int64_t i = count; i < kChunk; ++i) scratch_.c[i] = 0;
     // dv = mask(K Q^T) G + K R
     load_transposed(scratch_.q, dim_, count, shape_.head_dim, Acc(1), scratch_.transposed, kChunk);
     triangle_scores(false, count, shape_.head_dim, scratch_.k, dim_, scratch_.transposed, gates,
-                    scratch_.scores);
+                    static_cast<const Acc*>(nullptr), scratch_.scores);
     triangle_product(false, count, vectors_v_, scratch_.scores, scratch_.g, dim_v_, scratch_.grad_v,
                      dim_v_);
     const Acc* k = gated(scratch_.k, gates.to_end, count, dim_, scratch_.k_gated);
     gemm<Acc, Init::kAdd, ALayout::kRows>(vectors_v_, 0, count, shape_.head_dim,
                                           {k, dim_, reverse.r, dim_v_, scratch_.grad_v, dim_v_});
-    // d phi(k) = mask(V G^T) Q + V R^T + sum of c q
+    // d phi(k) = mask(V G^T + c) Q + V R^T + sum of later c q
     load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
                     kChunk);
     triangle_scores(false, count, shape_.head_dim_v, scratch_.v, dim_v_, scratch_.transposed, gates,
-                    scratch_.scores);
+                    shift(), scratch_.scores);
     const Acc* v = gated(scratch_.v, gates.to_end, count, dim_v_, scratch_.v_gated);
     product(v, dim_v_, shape_.head_dim_v, reverse.r_transposed, dim_, vectors_, count,
             scratch_.grad);
     triangle_product(false, count, vectors_, scratch_.scores, scratch_.q, dim_, scratch_.grad,
                      dim_);
-    add_denominator_part(member, t, count, reverse);
+    add_later_c(count, reverse);
     write_decay_grad(member, t, count);
     // R = R * decay of the chunk + Q G^T
     if (gates.active) scale_row(reverse.r, gates.whole, shape_.head_dim * dim_v_);
@@ -347,19 +361,22 @@ class LinearBackwardGroup {
                     reverse.r_transposed, dim_);
   }
 
-  /// Runs the sum of c q backward through the chunk; its value at j belongs to d phi(k_j). c_sum is
-  /// kept as seen by the token before: already decayed.
-  void add_denominator_part(std::int64_t member, std::int64_t t, std::int64_t count,
-                            const ReverseState<Acc>& reverse) {
-    for (std::int64_t i = count - 1; i >= 0; --i) {
-      const std::int64_t token = member * shape_.seqlen_q + t + i;
-      if (options_.normalize && scratch_.token_factor[token] != Acc(0)) {
-        decay_and_add(reverse.c_sum, Acc(1), scratch_.q + i * dim_, scratch_.token_c[token], dim_);
-      }
+  /// Adds what later chunks contribute through c, then takes this chunk's own into c_sum, which is
+  /// kept as seen from the end of the chunk before.
+  void add_later_c(std::int64_t count, const ReverseState<Acc>& reverse) {
+    const Gates<Acc>& gates = scratch_.gates;
+    for (std::int64_t i = 0; i < count; ++i) {
       Acc* grad = scratch_.grad + i * dim_;
-      decay_and_add(grad, Acc(1), reverse.c_sum, Acc(1), dim_);
+      if (options_.normalize) {
+        decay_and_add(grad, Acc(1), reverse.c_sum, gates.to_end[i], dim_);
+      }
       decay_and_add(scratch_.grad_k + i * dim_, Acc(1), grad, Acc(1), dim_);
-      if (scratch_.gates.active) scale_row(reverse.c_sum, scratch_.gates.step[i], dim_);
+    }
+    if (!options_.normalize) return;
+    scale_row(reverse.c_sum, gates.whole, dim_);
+    for (std::int64_t i = 0; i < count; ++i) {
+      decay_and_add(reverse.c_sum, Acc(1), scratch_.q + i * dim_,
+                    scratch_.c[i] * gates.from_before[i], dim_);
     }
   }
 
@@ -385,16 +402,18 @@ class LinearBackwardGroup {
       const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
       load_queries(member, t, count);
       for (std::int64_t i = 0; i < count; ++i) {
-        const Acc denominator = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
-        const bool empty = options_.normalize && denominator == Acc(0);
-        const Acc factor = empty ? Acc(0) : Acc(1) / denominator;
-        scratch_.c[i] = load_g_and_c(member, t + i, i, factor, empty);
+        const Acc denominator = options_.normalize
+                                    ? dot_rows(scratch_.q + i * dim_, scratch_.denominators.z, dim_)
+                                    : Acc(1);
+        load_g(member, t + i, i, denominator);
       }
+      compute_c(member, t, count);
       product(scratch_.g, dim_v_, shape_.head_dim_v, scratch_.state, dim_, vectors_, count,
               scratch_.grad);
       for (std::int64_t i = 0; i < count; ++i) {
         if (!options_.normalize) break;
-        decay_and_add(scratch_.grad + i * dim_, Acc(1), scratch_.z, scratch_.c[i], dim_);
+        decay_and_add(scratch_.grad + i * dim_, Acc(1), scratch_.denominators.z, scratch_.c[i],
+                      dim_);
         decay_and_add(reverse.c_sum, Acc(1), scratch_.q + i * dim_, scratch_.c[i], dim_);
       }
       store_query_grads(member, t, count, nullptr);

@@ -82,6 +82,20 @@ inline void store_feature_grad(FeatureMapKind kind, const Acc* grad, const Acc* 
   });
 }
 
+/// sums[i] = a_i . b_i from both transposed, [dim][kChunk], in the order in which gemm sums: where
+/// a_i . b_i stands against a_i . x of a product, equal terms cancel exactly.
+template <class Acc>
+inline void column_dots(const Acc* at, const Acc* bt, std::int64_t dim, Acc* sums) {
+  using V = Lanes<Acc>;
+  for (std::int64_t i = 0; i < kChunk; i += V::kSize) {
+    V sum(0.0);
+    for (std::int64_t k = 0; k < dim; ++k) {
+      sum = fma(V::load(at + k * kChunk + i), V::load(bt + k * kChunk + i), sum);
+    }
+    sum.store(sums + i);
+  }
+}
+
 /// Decay inside a chunk. With g_t = exp(log_decay_t): the gate of a pair (i, j), j <= i, is the
 /// product of g over (j, i]. Products instead of differences of sums: a decay of 0 is no special
 /// case.
@@ -139,11 +153,61 @@ struct Gates {
   }
 };
 
-/// out[r][c] = (x_r . y_c) * gate for the pairs of the lower (c <= r) or upper (c >= r) triangle, 0
-/// on the other side, also where x or y is NaN there. yt = y transposed, [dim][kChunk].
+/// The denominators phi(q_i) . z_i of a chunk, z running from token to token.
+template <class Acc>
+struct Denominators {
+  Acc* z;          ///< [D] the running sum of keys
+  Acc* z_rows;     ///< [kChunk][D] its value at each token
+  Acc* z_columns;  ///< [head_dim][kChunk]
+  Acc* q_columns;  ///< [head_dim][kChunk]
+  Acc* values;     ///< [kChunk]
+
+  Denominators(Arena& arena, std::int64_t head_dim)
+      : z(arena.take<Acc>(padded_dim(head_dim))),
+        z_rows(arena.take<Acc>(kChunk * padded_dim(head_dim))),
+        z_columns(arena.take<Acc>(head_dim * kChunk)),
+        q_columns(arena.take<Acc>(head_dim * kChunk)),
+        values(arena.take<Acc>(kChunk)) {}
+
+  /// Takes in the keys and computes the values, summed in the order of the scores phi(q) . phi(k):
+  /// a token that sees only itself is weighted with exactly 1.
+  void advance(const Acc* q, const Acc* k, std::int64_t count, std::int64_t head_dim,
+               const Gates<Acc>& gates) {
+    using V = Lanes<Acc>;
+    const std::int64_t stride = padded_dim(head_dim);
+    for (std::int64_t i = 0; i < count; ++i) {
+      decay_and_add(z, gates.step[i], k + i * stride, Acc(1), stride);
+      for (std::int64_t c = 0; c < stride; c += V::kSize) {
+        V::load(z + c).store(z_rows + i * stride + c);
+      }
+    }
+    load_transposed(z_rows, stride, count, head_dim, Acc(1), z_columns, kChunk);
+    load_transposed(q, stride, count, head_dim, Acc(1), q_columns, kChunk);
+    column_dots(q_columns, z_columns, head_dim, values);
+  }
+};
+
+/// row / denominator, correctly rounded but for rare cases, at the price of a multiplication.
+template <class Acc>
+inline void divide_row(Acc* row, Acc denominator, std::int64_t columns) {
+  using V = Lanes<Acc>;
+  const V factor(Acc(1) / denominator);
+  for (std::int64_t c = 0; c < columns; c += V::kSize) {
+    const V numerator = V::load(row + c);
+    const V quotient = numerator * factor;
+    const V rest = fma(quotient, V(-denominator), numerator);
+    fma(rest, factor, quotient).store(row + c);
+  }
+}
+
+/// out[r][c] = (x_r . y_c + shift) * gate for the pairs of the lower (c <= r) or upper (c >= r)
+/// triangle, 0 on the other side, also where x or y is NaN there. yt = y transposed, [dim][kChunk].
+/// `query_shift` [kChunk] (or null) belongs to the later token of a pair: r of the lower, c of the
+/// upper triangle.
 template <class Acc>
 inline void triangle_scores(bool lower, std::int64_t count, std::int64_t dim, const Acc* x,
-                            std::int64_t ldx, const Acc* yt, const Gates<Acc>& gates, Acc* out) {
+                            std::int64_t ldx, const Acc* yt, const Gates<Acc>& gates,
+                            const Acc* query_shift, Acc* out) {
   using V = Lanes<Acc>;
   // Rows of a step: whole register blocks, and few enough to leave out most of the other side.
   constexpr std::int64_t kRows = 2 * block_rows(kMaxBlockVectors);
@@ -156,6 +220,9 @@ inline void triangle_scores(bool lower, std::int64_t count, std::int64_t dim, co
     for (std::int64_t i = r; i < end; ++i) {
       for (std::int64_t c = first; c < last; c += V::kSize) {
         V value = V::load(out + i * kChunk + c);
+        if (query_shift != nullptr) {
+          value = value + (lower ? V(query_shift[i]) : V::load(query_shift + c));
+        }
         if (gates.active) value = value * V::load(gates.pairs + i * kChunk + c);
         const auto kept = lower ? lane_range<Acc>(0, i + 1 - c) : lane_range<Acc>(i - c, V::kSize);
         select(kept, value, V(0.0)).store(out + i * kChunk + c);

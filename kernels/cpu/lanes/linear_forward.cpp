@@ -13,27 +13,25 @@ namespace {
 template <class Acc>
 struct LinearScratch {
   Acc* state;         ///< [head_dim][E]
-  Acc* z;             ///< [D]
   Acc* q;             ///< [kChunk][D] features
   Acc* k;             ///< [kChunk][D] features
   Acc* k_transposed;  ///< [head_dim][kChunk]
   Acc* v;             ///< [kChunk][E]
   Acc* out;           ///< [kChunk][E]
   Acc* scores;        ///< [kChunk][kChunk]
-  Acc* denominators;  ///< [kChunk]
   Gates<Acc> gates;
+  Denominators<Acc> denominators;
 
   LinearScratch(Arena& arena, const AttentionShape& shape)
       : state(arena.take<Acc>(shape.head_dim * padded_dim(shape.head_dim_v))),
-        z(arena.take<Acc>(padded_dim(shape.head_dim))),
         q(arena.take<Acc>(kChunk * padded_dim(shape.head_dim))),
         k(arena.take<Acc>(kChunk * padded_dim(shape.head_dim))),
         k_transposed(arena.take<Acc>(shape.head_dim * kChunk)),
         v(arena.take<Acc>(kChunk * padded_dim(shape.head_dim_v))),
         out(arena.take<Acc>(kChunk * padded_dim(shape.head_dim_v))),
         scores(arena.take<Acc>(kChunk * kChunk)),
-        denominators(arena.take<Acc>(kChunk)),
-        gates(arena) {}
+        gates(arena),
+        denominators(arena, shape.head_dim) {}
 };
 
 template <class T>
@@ -71,7 +69,7 @@ class LinearHead {
       const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
       load_keys(t, count);
       for (std::int64_t i = 0; i < count; ++i) {
-        decay_and_add(scratch_.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
+        decay_and_add(scratch_.denominators.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
       }
       add_to_state(count);
     }
@@ -80,7 +78,8 @@ class LinearHead {
         const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
         load_queries(head, t, count);
         for (std::int64_t i = 0; i < count; ++i) {
-          scratch_.denominators[i] = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
+          scratch_.denominators.values[i] =
+              dot_rows(scratch_.q + i * dim_, scratch_.denominators.z, dim_);
         }
         query_state(count);
         store_out(head, t, count);
@@ -91,7 +90,7 @@ class LinearHead {
  private:
   void clear_state() {
     fill_zero(scratch_.state, shape_.head_dim * dim_v_);
-    fill_zero(scratch_.z, dim_);
+    fill_zero(scratch_.denominators.z, dim_);
   }
 
   void load_keys(std::int64_t begin, std::int64_t count) {
@@ -111,14 +110,11 @@ class LinearHead {
 
   void causal_chunk(std::int64_t count) {
     const Gates<Acc>& gates = scratch_.gates;
-    for (std::int64_t i = 0; i < count; ++i) {
-      decay_and_add(scratch_.z, gates.step[i], scratch_.k + i * dim_, Acc(1), dim_);
-      scratch_.denominators[i] = dot_rows(scratch_.q + i * dim_, scratch_.z, dim_);
-    }
+    scratch_.denominators.advance(scratch_.q, scratch_.k, count, shape_.head_dim, gates);
     load_transposed(scratch_.k, dim_, count, shape_.head_dim, Acc(1), scratch_.k_transposed,
                     kChunk);
     triangle_scores(true, count, shape_.head_dim, scratch_.q, dim_, scratch_.k_transposed, gates,
-                    scratch_.scores);
+                    static_cast<const Acc*>(nullptr), scratch_.scores);
     if (gates.active) {
       for (std::int64_t i = 0; i < count; ++i) {
         scale_row(scratch_.q + i * dim_, gates.from_before[i], dim_);
@@ -147,11 +143,16 @@ class LinearHead {
   void store_out(std::int64_t head, std::int64_t begin, std::int64_t count) {
     const auto out = args_.out.as<T>();
     for (std::int64_t i = 0; i < count; ++i) {
-      const Acc denominator = options_.normalize ? scratch_.denominators[i] : Acc(1);
       Acc* row = scratch_.out + i * dim_v_;
-      if (denominator == Acc(0)) fill_zero(row, dim_v_);
-      const Acc factor = denominator == Acc(0) ? Acc(1) : Acc(1) / denominator;
-      store_rows(row, dim_v_, 1, shape_.head_dim_v, factor, out.row(batch_idx_, head, begin + i),
+      if (options_.normalize) {
+        const Acc denominator = scratch_.denominators.values[i];
+        if (denominator == Acc(0)) {
+          fill_zero(row, dim_v_);
+        } else {
+          divide_row(row, denominator, dim_v_);
+        }
+      }
+      store_rows(row, dim_v_, 1, shape_.head_dim_v, Acc(1), out.row(batch_idx_, head, begin + i),
                  out.strides[2]);
     }
   }
