@@ -230,7 +230,8 @@ class BackwardTask {
   void add_outer(const RowsView<Acc>& a, std::int64_t rows, std::int64_t columns, const Acc* b,
                  Acc* sums, bool partial, const Kept& kept) {
     if (partial && !all_finite(a, rows, columns)) {
-      masked_product(columns, rows, a.data, a.stride, b, sums, kept);
+      masked_product(columns, rows, a.data, a.stride, b, sums, static_cast<const V*>(nullptr),
+                     kept);
     } else {
       gemm_tile<Acc, Init::kAdd, ALayout::kColumns>(columns, rows,
                                                     {a.data, a.stride, b, kWidth, sums, kWidth});

@@ -42,25 +42,27 @@ ATTNLAB_INLINE Lanes<Acc> positions(std::int64_t first) {
   return V(__builtin_convertvector(index, typename V::Raw)) + V(static_cast<Acc>(first));
 }
 
-/// c[row][lane] += a[k * lda + row] * b[k][lane] over the pairs (k, lane) with kept(k): the slow
-/// and safe way where a holds a NaN or infinity that masked pairs must not meet. `kept` gives the
-/// range of lanes; b is 0 elsewhere.
+/// c[row][lane] (times scale[vector], where given) += the sum over k of a[k * lda + row] *
+/// b[k][lane] over the pairs (k, lane) with kept(k): the slow and safe way where a holds a NaN or
+/// infinity that masked pairs must not meet. `kept` gives the range of lanes; b is 0 elsewhere.
+/// Same bits as gemm where a is finite.
 template <class Acc, class Kept>
 inline void masked_product(std::int64_t rows, std::int64_t depth, const Acc* a, std::int64_t lda,
-                           const Acc* b, Acc* c, const Kept& kept) {
+                           const Acc* b, Acc* c, const Lanes<Acc>* scale, const Kept& kept) {
   using V = Lanes<Acc>;
   constexpr std::int64_t kWidth = kTileLanes<Acc>;
-  for (std::int64_t k = 0; k < depth; ++k) {
-    const IndexRange lanes = kept(k);
-    for (int v = 0; v < kTileVectors; ++v) {
-      const std::int64_t first = v * V::kSize;
-      const auto mask = lane_range<Acc>(lanes.begin - first, lanes.end - first);
-      const V weight = V::load(b + k * kWidth + first);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        Acc* sum = c + r * kWidth + first;
-        const V old = V::load(sum);
-        select(mask, fma(V(a[k * lda + r]), weight, old), old).store(sum);
+  for (int v = 0; v < kTileVectors; ++v) {
+    const std::int64_t first = v * V::kSize;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      V sum(0.0);
+      for (std::int64_t k = 0; k < depth; ++k) {
+        const IndexRange lanes = kept(k);
+        const auto mask = lane_range<Acc>(lanes.begin - first, lanes.end - first);
+        sum = select(mask, fma(V(a[k * lda + r]), V::load(b + k * kWidth + first), sum), sum);
       }
+      Acc* at = c + r * kWidth + first;
+      const V old = V::load(at);
+      (scale == nullptr ? sum + old : fma(old, scale[v], sum)).store(at);
     }
   }
 }

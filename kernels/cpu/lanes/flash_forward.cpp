@@ -91,9 +91,9 @@ class ForwardTile {
     GemmOperands<Acc> op{v_rows.data,  v_rows.stride, scratch_.scores, kWidth,
                          scratch_.out, kWidth,        factors};
     if (partial && !all_finite(v_rows, count, shape.head_dim_v)) {
-      gemm_tile<Acc, Init::kScaleAdd, ALayout::kColumns>(shape.head_dim_v, 0, op);
       masked_product(shape.head_dim_v, count, v_rows.data, v_rows.stride, scratch_.scores,
-                     scratch_.out, [&](std::int64_t i) { return lanes_of_key(begin + i); });
+                     scratch_.out, factors,
+                     [&](std::int64_t i) { return lanes_of_key(begin + i); });
     } else {
       gemm_tile<Acc, Init::kScaleAdd, ALayout::kColumns>(shape.head_dim_v, count, op);
     }

@@ -59,14 +59,7 @@ ATTNLAB_INLINE void gemm_block(std::int64_t row, std::int64_t vector, std::int64
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
-      if constexpr (kInit == Init::kZero) {
-        acc[r][v] = V(0.0);
-      } else {
-        acc[r][v] = V::load(c + r * op.ldc + v * V::kSize);
-        if constexpr (kInit == Init::kScaleAdd) acc[r][v] = acc[r][v] * op.scale[vector + v];
-      }
-    }
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = V(0.0);
   }
   const std::int64_t row_step = kLayout == ALayout::kRows ? op.lda : 1;
   const std::int64_t depth_step = kLayout == ALayout::kRows ? 1 : op.lda;
@@ -87,7 +80,16 @@ ATTNLAB_INLINE void gemm_block(std::int64_t row, std::int64_t vector, std::int64
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) acc[r][v].store(c + r * op.ldc + v * V::kSize);
+    for (int v = 0; v < kVectors; ++v) {
+      // Added last: a sum over the whole sequence grows tile by tile, so its rounding errors grow
+      // with the number of tiles instead of the number of terms.
+      T* at = c + r * op.ldc + v * V::kSize;
+      if constexpr (kInit == Init::kAdd) acc[r][v] = acc[r][v] + V::load(at);
+      if constexpr (kInit == Init::kScaleAdd) {
+        acc[r][v] = fma(V::load(at), op.scale[vector + v], acc[r][v]);
+      }
+      acc[r][v].store(at);
+    }
   }
 }
 

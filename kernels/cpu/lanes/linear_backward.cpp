@@ -3,6 +3,9 @@
 //   d phi(q_i) = sum_{j <= i} D_ij (G_i . v_j + c_i) phi(k_j)
 //   d phi(k_j) = sum_{i >= j} D_ij (G_i . v_j + c_i) phi(q_i)
 //   dv_j = sum_{i >= j} D_ij (phi(k_j) . phi(q_i)) G_i
+// G . v + c = G . (v - o) is small where the values have a common mean; so that it is not the
+// difference of two long sums, values and outputs are taken relative to a center: in the sweep
+// forward the mean of the values so far, in the sweep backward that of all.
 // The first is a sweep forward in time with the state of the forward pass, the other two a sweep
 // backward with the state R = sum D q G^T. The gradient of log_decay needs no further products:
 // d log_decay_u = sum_{t >= u} phi(q_t) . d phi(q_t) - phi(k_t) . d phi(k_t)  (Yang et al. 2023,
@@ -43,8 +46,9 @@ struct BackwardScratch {
   Acc* grad_k;             ///< [kChunk][D] sum over the heads of the group
   Acc* grad_v;             ///< [kChunk][E]
   Acc* c;                  ///< [kChunk]
+  Acc* value_sum;          ///< [E]
+  Acc* center;             ///< [E]
   Acc* token_denominator;  ///< [group][seqlen_q], 1 without normalising (causal)
-  Acc* token_c;            ///< [group][seqlen_q] c (causal)
   Acc* token_q_grad;       ///< [group][seqlen_q] phi(q) . d phi(q) (causal)
   Gates<Acc> gates;
   Denominators<Acc> denominators;
@@ -68,8 +72,9 @@ struct BackwardScratch {
         grad_k(rows_of(arena, shape.head_dim)),
         grad_v(rows_of(arena, shape.head_dim_v)),
         c(arena.take<Acc>(kChunk)),
+        value_sum(arena.take<Acc>(padded_dim(shape.head_dim_v))),
+        center(arena.take<Acc>(padded_dim(shape.head_dim_v))),
         token_denominator(arena.take<Acc>(num_tokens(shape, causal))),
-        token_c(arena.take<Acc>(num_tokens(shape, causal))),
         token_q_grad(arena.take<Acc>(num_tokens(shape, causal))),
         gates(arena),
         denominators(arena, shape.head_dim),
@@ -124,6 +129,11 @@ class LinearBackwardGroup {
   /// Every query sees the state of the last key: three passes without triangles.
   void run_full() {
     clear_forward_state();
+    clear_center();
+    for (std::int64_t t = 0; options_.normalize && t < shape_.seqlen_k; t += kChunk) {
+      load_keys(t, lesser(kChunk, shape_.seqlen_k - t));
+    }
+    if (options_.normalize) move_center(shape_.seqlen_k);
     for (std::int64_t t = 0; t < shape_.seqlen_k; t += kChunk) {
       const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
       load_keys(t, count);
@@ -172,6 +182,35 @@ class LinearBackwardGroup {
              shape_.head_dim, scratch_.k, dim_);
     load_rows(v.row(batch_idx_, kv_head_, begin), v.strides[2], count, shape_.head_dim_v,
               scratch_.v, dim_v_);
+    if (!options_.normalize) return;
+    for (std::int64_t i = 0; i < count; ++i) {
+      decay_and_add(scratch_.value_sum, Acc(1), scratch_.v + i * dim_v_, Acc(1), dim_v_);
+      decay_and_add(scratch_.v + i * dim_v_, Acc(1), scratch_.center, Acc(-1), dim_v_);
+    }
+  }
+
+  void clear_center() {
+    fill_zero(scratch_.value_sum, dim_v_);
+    fill_zero(scratch_.center, dim_v_);
+  }
+
+  /// The center becomes the mean of the `count` values so far.
+  void move_center(std::int64_t count) {
+    const V factor(Acc(1) / static_cast<Acc>(count));
+    for (std::int64_t c = 0; c < dim_v_; c += V::kSize) {
+      (V::load(scratch_.value_sum + c) * factor).store(scratch_.center + c);
+    }
+  }
+
+  /// The same in the sweep forward: the state follows, by the sum of its keys for each value.
+  void move_center_and_state(std::int64_t count) {
+    if (!options_.normalize || count == 0) return;
+    for (std::int64_t e = 0; e < shape_.head_dim_v; ++e) {
+      const Acc shift =
+          scratch_.center[e] - scratch_.value_sum[e] * (Acc(1) / static_cast<Acc>(count));
+      decay_and_add(scratch_.state + e * dim_, Acc(1), scratch_.denominators.z, shift, dim_);
+    }
+    move_center(count);
   }
 
   void load_queries(std::int64_t member, std::int64_t begin, std::int64_t count) {
@@ -192,8 +231,9 @@ class LinearBackwardGroup {
     if (options_.normalize) divide_row(g, denominator, dim_v_);
   }
 
-  /// c = -(G . O) of the loaded chunk, summed in the order of G . v: for a token that sees mostly
-  /// itself O is close to v, and what is left of G . v + c must not be rounding.
+  /// c = -(G . (O - center)) of the loaded chunk, summed in the order of G . v: for a token that
+  /// sees mostly itself O is close to v, and what is left of G . v + c must not be rounding.
+  /// `transposed` holds G transposed.
   void compute_c(std::int64_t member, std::int64_t begin, std::int64_t count) {
     if (!options_.normalize) {
       fill_zero(scratch_.c, kChunk);
@@ -202,8 +242,12 @@ class LinearBackwardGroup {
     const auto out = args_.out.as<const T>();
     load_transposed(out.row(batch_idx_, head_of(member), begin), out.strides[2], count,
                     shape_.head_dim_v, Acc(1), scratch_.out_columns, kChunk);
-    load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
-                    kChunk);
+    for (std::int64_t e = 0; e < shape_.head_dim_v; ++e) {
+      for (std::int64_t i = 0; i < kChunk; i += V::kSize) {
+        Acc* at = scratch_.out_columns + e * kChunk + i;
+        (V::load(at) - V(scratch_.center[e])).store(at);
+      }
+    }
     column_dots(scratch_.out_columns, scratch_.transposed, shape_.head_dim_v, scratch_.c);
     for (std::int64_t i = 0; i < kChunk; ++i) scratch_.c[i] = i < count ? -scratch_.c[i] : Acc(0);
   }
@@ -238,8 +282,10 @@ class LinearBackwardGroup {
   void sweep_forward(std::int64_t member) {
     const Gates<Acc>& gates = scratch_.gates;
     clear_forward_state();
+    clear_center();
     for (std::int64_t t = 0; t < shape_.seqlen_q; t += kChunk) {
       const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
+      move_center_and_state(t);
       load_keys(t, count);
       load_queries(member, t, count);
       scratch_.gates.compute(options_, batch_idx_, head_of(member), t, count, true);
@@ -250,9 +296,10 @@ class LinearBackwardGroup {
         load_g(member, t + i, i, denominator);
         scratch_.token_denominator[member * shape_.seqlen_q + t + i] = denominator;
       }
+      load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
+                      kChunk);
       compute_c(member, t, count);
       for (std::int64_t i = 0; i < count; ++i) {
-        scratch_.token_c[member * shape_.seqlen_q + t + i] = scratch_.c[i];
         for (std::int64_t d = 0; d < dim_; d += V::kSize) {
           const V start = options_.normalize ? V::load(scratch_.z_before + d) *
                                                    V(scratch_.c[i] * gates.from_before[i])
@@ -308,6 +355,7 @@ class LinearBackwardGroup {
   /// The heads of the group side by side, chunk by chunk, so that sums over heads stay in scratch.
   void sweep_backward() {
     for (std::int64_t m = 0; m < group_; ++m) clear(scratch_.reverse_state(shape_, m));
+    if (options_.normalize) move_center(shape_.seqlen_k);
     const std::int64_t chunks = (shape_.seqlen_k + kChunk - 1) / kChunk;
     for (std::int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
       const std::int64_t t = chunk * kChunk;
@@ -328,9 +376,7 @@ class LinearBackwardGroup {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t token = member * shape_.seqlen_q + t + i;
       load_g(member, t + i, i, scratch_.token_denominator[token]);
-      scratch_.c[i] = scratch_.token_c[token];
     }
-    for (std::int64_t i = count; i < kChunk; ++i) scratch_.c[i] = 0;
     // dv = mask(K Q^T) G + K R
     load_transposed(scratch_.q, dim_, count, shape_.head_dim, Acc(1), scratch_.transposed, kChunk);
     triangle_scores(false, count, shape_.head_dim, scratch_.k, dim_, scratch_.transposed, gates,
@@ -343,6 +389,7 @@ class LinearBackwardGroup {
     // d phi(k) = mask(V G^T + c) Q + V R^T + sum of later c q
     load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
                     kChunk);
+    compute_c(member, t, count);
     triangle_scores(false, count, shape_.head_dim_v, scratch_.v, dim_v_, scratch_.transposed, gates,
                     shift(), scratch_.scores);
     const Acc* v = gated(scratch_.v, gates.to_end, count, dim_v_, scratch_.v_gated);
@@ -407,6 +454,8 @@ class LinearBackwardGroup {
                                     : Acc(1);
         load_g(member, t + i, i, denominator);
       }
+      load_transposed(scratch_.g, dim_v_, count, shape_.head_dim_v, Acc(1), scratch_.transposed,
+                      kChunk);
       compute_c(member, t, count);
       product(scratch_.g, dim_v_, shape_.head_dim_v, scratch_.state, dim_, vectors_, count,
               scratch_.grad);

@@ -158,6 +158,7 @@ template <class Acc>
 struct Denominators {
   Acc* z;          ///< [D] the running sum of keys
   Acc* z_rows;     ///< [kChunk][D] its value at each token
+  Acc* in_chunk;   ///< [D] the part of it that the chunk has added
   Acc* z_columns;  ///< [head_dim][kChunk]
   Acc* q_columns;  ///< [head_dim][kChunk]
   Acc* values;     ///< [kChunk]
@@ -165,6 +166,7 @@ struct Denominators {
   Denominators(Arena& arena, std::int64_t head_dim)
       : z(arena.take<Acc>(padded_dim(head_dim))),
         z_rows(arena.take<Acc>(kChunk * padded_dim(head_dim))),
+        in_chunk(arena.take<Acc>(padded_dim(head_dim))),
         z_columns(arena.take<Acc>(head_dim * kChunk)),
         q_columns(arena.take<Acc>(head_dim * kChunk)),
         values(arena.take<Acc>(kChunk)) {}
@@ -175,11 +177,16 @@ struct Denominators {
                const Gates<Acc>& gates) {
     using V = Lanes<Acc>;
     const std::int64_t stride = padded_dim(head_dim);
+    fill_zero(in_chunk, stride);
     for (std::int64_t i = 0; i < count; ++i) {
-      decay_and_add(z, gates.step[i], k + i * stride, Acc(1), stride);
+      decay_and_add(in_chunk, gates.step[i], k + i * stride, Acc(1), stride);
       for (std::int64_t c = 0; c < stride; c += V::kSize) {
-        V::load(z + c).store(z_rows + i * stride + c);
+        fma(V::load(z + c), V(gates.from_before[i]), V::load(in_chunk + c))
+            .store(z_rows + i * stride + c);
       }
+    }
+    for (std::int64_t c = 0; c < stride; c += V::kSize) {
+      V::load(z_rows + (count - 1) * stride + c).store(z + c);
     }
     load_transposed(z_rows, stride, count, head_dim, Acc(1), z_columns, kChunk);
     load_transposed(q, stride, count, head_dim, Acc(1), q_columns, kChunk);
