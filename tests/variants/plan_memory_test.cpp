@@ -63,7 +63,7 @@ TEST_P(PlanMemory, PredictionIsWithinFivePercentOfThePeak) {
 
 INSTANTIATE_TEST_SUITE_P(EveryBuiltInVariant, PlanMemory,
                          ::testing::ValuesIn(test::builtin_registry().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test_case) { return test_case.param; });
 
 }  // namespace
 }  // namespace attnlab

@@ -29,7 +29,7 @@ TEST_P(Conformance, KeepsEveryProperty) { expect_conforms(GetParam(), {}); }
 
 INSTANTIATE_TEST_SUITE_P(EveryRegisteredVariant, Conformance,
                          ::testing::ValuesIn(test::builtin_registry().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test_case) { return test_case.param; });
 
 TEST(ConformanceOptions, SlidingWindowOfOtherWidths) {
   for (const std::int64_t window : {0, 7, 100000}) {
