@@ -12,12 +12,6 @@
 namespace attnlab {
 namespace {
 
-// PyTorch's causal flag is top-left aligned, ours bottom-right: they agree for equal lengths only.
-// Elsewhere the same meaning is passed as a boolean mask.
-bool needs_mask(bool causal, std::int64_t seqlen_q, std::int64_t seqlen_k) {
-  return causal && seqlen_q != seqlen_k;
-}
-
 // Buffers that LibTorch 2.11's CPU kernel allocates: tiles of q_split x 512 scores for each thread.
 // Read from FlashAttentionKernel.cpp (BSD-3-Clause, PyTorch), checked by the memory tests.
 struct TileSizes {
@@ -73,57 +67,43 @@ Support TorchSdpa::do_supports(const Problem& problem) const {
         "fall back to stored scores, which this variant does not measure",
         problem.head_dim, problem.head_dim_v));
   }
-  if (problem.causal && problem.seqlen_q > problem.seqlen_k) {
-    return Support::no(fmt::format(
-        "causal with seqlen_q > seqlen_k ({} > {}) has rows without a visible key, for which "
-        "PyTorch defines no result",
-        problem.seqlen_q, problem.seqlen_k));
+  if (problem.causal && problem.seqlen_q != problem.seqlen_k) {
+    return Support::no(
+        fmt::format("PyTorch's causal flag is top-left aligned and means something else where "
+                    "seqlen_q ({}) and "
+                    "seqlen_k ({}) differ; set causal=false or equal lengths",
+                    problem.seqlen_q, problem.seqlen_k));
   }
   return support;
 }
 
 Plan TorchSdpa::do_plan(const Problem& problem) const {
   Plan plan;
-  const bool mask = needs_mask(problem.causal, problem.seqlen_q, problem.seqlen_k);
-  plan.kernel_name = mask ? "torch_sdpa_flash_mask_cpu" : "torch_sdpa_flash_cpu";
+  plan.kernel_name = "torch_sdpa_flash_cpu";
   plan.flops = softmax_attention_flops(problem, problem_mask(problem));
   count_tensors(problem, 0, plan);
-  const std::int64_t mask_elements = mask ? problem.seqlen_q * problem.seqlen_k : 0;
-  const auto element = static_cast<std::int64_t>(c10::elementSize(problem.dtype));
-  // Repeated heads of k and v, and the float form of a boolean mask, live through the call.
-  const std::int64_t group = problem.heads / problem.kv_heads;
-  const std::int64_t repeated = group > 1 ? group * (problem.k_bytes() + problem.v_bytes()) : 0;
-  const std::int64_t float_mask = mask_elements * element;
   if (problem.with_backward()) {
-    plan.saved_bytes = lse_bytes(problem) + repeated + float_mask;
-    // Their gradients are as large as the repeated heads themselves.
-    plan.workspace_bytes = backward_workspace(problem) + repeated;
+    plan.saved_bytes = lse_bytes(problem);
+    plan.workspace_bytes = backward_workspace(problem);
   } else {
-    plan.workspace_bytes =
-        forward_workspace(problem) + lse_bytes(problem) + repeated + float_mask + mask_elements;
+    plan.workspace_bytes = forward_workspace(problem) + lse_bytes(problem);
   }
   return plan;
 }
 
 Outputs TorchSdpa::do_forward(const Inputs& inputs) const {
   const Problem problem = problem_of(inputs);
-  std::optional<at::Tensor> mask;
-  if (needs_mask(problem.causal, problem.seqlen_q, problem.seqlen_k)) {
-    mask =
-        visible_pairs(problem.seqlen_q, problem.seqlen_k, {.causal = true}, {}, inputs.q.device());
-  }
-  const bool is_causal = problem.causal && !mask;
   const bool enable_gqa = problem.heads != problem.kv_heads;
-  const std::int64_t backend = at::_fused_sdp_choice(inputs.q, inputs.k, inputs.v, mask, 0.0,
-                                                     is_causal, inputs.scale, enable_gqa);
+  const std::int64_t backend = at::_fused_sdp_choice(inputs.q, inputs.k, inputs.v, {}, 0.0,
+                                                     problem.causal, inputs.scale, enable_gqa);
   if (backend != kFlashBackend) {
     throw UnsupportedError(fmt::format(
         "[variant torch_sdpa] PyTorch would not use its flash kernel here (its backend number is "
         "{}), so the row would time something else. Asked for: {}.",
         backend, problem.to_string()));
   }
-  return {.out = at::scaled_dot_product_attention(inputs.q, inputs.k, inputs.v, mask, 0.0,
-                                                  is_causal, inputs.scale, enable_gqa),
+  return {.out = at::scaled_dot_product_attention(inputs.q, inputs.k, inputs.v, {}, 0.0,
+                                                  problem.causal, inputs.scale, enable_gqa),
           .lse = std::nullopt,
           .weights = std::nullopt};
 }

@@ -2,10 +2,12 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
-#include <ATen/ops/ones.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 #include <torch/nn/modules/activation.h>
+
+#include <limits>
 
 #include "kernels/core/error.h"
 #include "variants/api/registry.h"
@@ -65,7 +67,9 @@ TEST(MultiheadAttention, FullAgreesWithTorchNnMultiheadAttention) {
 TEST(MultiheadAttention, CausalFullAgreesWithTorchUnderTheSameMask) {
   const auto [ours, theirs] = modules_with_same_weights("full");
   const at::Tensor x = data(4);
-  const at::Tensor hidden = at::ones({kSeqlen, kSeqlen}).triu(1).to(at::kBool);
+  // The C++ module adds its mask to the scores, also a boolean one: -inf hides.
+  const at::Tensor hidden =
+      at::full({kSeqlen, kSeqlen}, -std::numeric_limits<float>::infinity()).triu(1);
   auto their_module = theirs;
   const at::Tensor xt = x.transpose(0, 1);
   const auto [out, weights] = their_module->forward(xt, xt, xt, {}, true, hidden);
