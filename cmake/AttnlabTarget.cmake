@@ -30,8 +30,10 @@ function(attnlab_target name)
   endif()
 endfunction()
 
-# attnlab_test(<name> SOURCES a.cpp ... LIBS lib ... [LABELS label ...] [ARGS ...])
-# One GoogleTest program and one CTest entry of the same name.
+# attnlab_test(<name> SOURCES a.cpp ... LIBS lib ... [LABELS label ...])
+# One GoogleTest program and one CTest entry of the same name. The target `torch_free_tests` builds all
+# that have the label torch_free.
+add_custom_target(torch_free_tests)
 function(attnlab_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -40,4 +42,7 @@ function(attnlab_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+  if("torch_free" IN_LIST ARG_LABELS)
+    add_dependencies(torch_free_tests ${name})
+  endif()
 endfunction()
