@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 TEST(Registry, HasTheBuiltInVariants) {
   EXPECT_THAT(test::builtin_registry().names(),
-              ::testing::ElementsAre("flash", "full", "linear", "sliding_window", "torch_sdpa"));
+              ::testing::IsSupersetOf({"flash", "full", "linear", "sliding_window", "torch_sdpa"}));
 }
 
 TEST(Registry, EveryVariantAnswersToItsOwnName) {
