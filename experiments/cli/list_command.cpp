@@ -61,7 +61,7 @@ std::string variants_text(const Registry& registry) {
   for (const std::string& name : registry.names()) {
     const Registry::Entry& entry = registry.entry(name);
     const VariantInfo info = registry.make(name)->info();
-    text += fmt::format("{:<16} {:<12} time {:<6} memory {:<6} {}\n", name,
+    text += fmt::format("{:<16} {:<12} time {:<9} memory {:<4} {}\n", name,
                         info.exact ? "exact" : "approximate", info.time_order, info.memory_order,
                         info.summary);
     for (const OptionSpec& spec : entry.option_specs) {

@@ -8,9 +8,9 @@
 
 namespace attnlab {
 
-/// Sizes of one call. Shapes: q `[batch, heads, seqlen_q, head_dim]`, k `[batch, kv_heads, seqlen_k,
-/// head_dim]`, v `[batch, kv_heads, seqlen_k, head_dim_v]`. heads is a multiple of kv_heads and
-/// kv_head = head / (heads / kv_heads).
+/// Sizes of one call. Shapes: q `[batch, heads, seqlen_q, head_dim]`, k `[batch, kv_heads,
+/// seqlen_k, head_dim]`, v `[batch, kv_heads, seqlen_k, head_dim_v]`. heads is a multiple of
+/// kv_heads and kv_head = head / (heads / kv_heads).
 struct AttentionShape {
   std::int64_t batch = 0;
   std::int64_t heads = 0;
@@ -66,13 +66,13 @@ struct AttentionBackwardArgs {
   TensorView grad_q, grad_k, grad_v;
 };
 
-/// The one decision about a kernel call: what runs and what it needs. `supports`, `plan` and the run
-/// itself all take it from the same function. Depends on the shape and the worker limit only, and
-/// the result of the kernel does not depend on the worker limit.
+/// The one decision about a kernel call: what runs and what it needs. `supports`, `plan` and the
+/// run itself all take it from the same function. Depends on the shape and the worker limit only,
+/// and the result of the kernel does not depend on the worker limit.
 struct KernelPlan {
-  const char* kernel_name = "";       ///< static string; also a CSV column
-  int num_workers = 1;                ///< bodies that may run at once
-  std::int64_t workspace_bytes = 0;   ///< scratch the caller provides, 64-byte aligned
+  const char* kernel_name = "";      ///< static string; also a CSV column
+  int num_workers = 1;               ///< bodies that may run at once
+  std::int64_t workspace_bytes = 0;  ///< scratch the caller provides, 64-byte aligned
 };
 
 }  // namespace attnlab

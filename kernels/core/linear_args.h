@@ -15,7 +15,7 @@ enum class FeatureMapKind : std::uint8_t { kElu, kRelu, kIdentity };
 /// (RetNet, arXiv 2307.08621).
 struct LinearOptions {
   FeatureMapKind feature_map = FeatureMapKind::kElu;
-  bool causal = true;     ///< needs seqlen_q == seqlen_k
+  bool causal = true;  ///< needs seqlen_q == seqlen_k
   bool normalize = true;
   const float* log_decay = nullptr;     ///< null = none; else <= 0, causal only; not owned
   std::int64_t decay_batch_stride = 0;  ///< elements

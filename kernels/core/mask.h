@@ -67,8 +67,8 @@ struct Mask {
     return begin < end ? IndexRange{begin, end} : IndexRange{0, 0};
   }
 
-  /// Whether all, some or none of the pairs of a tile are kept. kPartial may be answered for no tile
-  /// that is in truth full or empty.
+  /// Whether all, some or none of the pairs of a tile are kept. kPartial may be answered for no
+  /// tile that is in truth full or empty.
   ATTNLAB_HOST_DEVICE constexpr TileKind classify(std::int64_t q_begin, std::int64_t q_end,
                                                   std::int64_t k_begin, std::int64_t k_end) const {
     const IndexRange keys = key_range(q_begin, q_end);

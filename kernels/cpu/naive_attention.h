@@ -1,6 +1,7 @@
 // The row kernels of materialised attention on the CPU: masked softmax over a stored score matrix
-// and its derivative. The two matrix products around them are the library's (the operator layer calls
-// it), because this is the quadratic baseline that everybody knows and it must not be slow on purpose.
+// and its derivative. The two matrix products around them are the library's (the operator layer
+// calls it), because this is the quadratic baseline that everybody knows and it must not be slow on
+// purpose.
 #pragma once
 
 #include "kernels/core/attention_args.h"
@@ -15,17 +16,17 @@ void softmax_rows(const AttentionShape& shape, const MaskOptions& mask, const Sc
                   const TensorView& scores, int num_workers, const Parallel& parallel);
 
 /// In place on `grad_weights` (gradient of the weights becomes gradient of the raw dot products):
-/// ds = w * (dw - sum(dw * w)) * d score / d dot. `dots` holds the raw dot products again and is read
-/// only where score.softcap != 0 (data may be null otherwise). Masked pairs get exactly 0.
+/// ds = w * (dw - sum(dw * w)) * d score / d dot. `dots` holds the raw dot products again and is
+/// read only where score.softcap != 0 (data may be null otherwise). Masked pairs get exactly 0.
 void softmax_rows_backward(const AttentionShape& shape, const MaskOptions& mask,
                            const ScoreOptions& score, const TensorView& weights,
                            const TensorView& dots, const TensorView& grad_weights, int num_workers,
                            const Parallel& parallel);
 
-/// out[b,h,i,:] = sum over kept pairs of coeff[b,h,i,j] * rows[b,h/group,j,:], per element, so a NaN
-/// or Inf in a row that is masked for i is never touched (0 * NaN would leak in a library product).
-/// Plain loops: called only where the operand is not finite. coeff `[batch, heads, seqlen_q,
-/// seqlen_k]`, rows `[batch, kv_heads, seqlen_k, n]`, out `[batch, heads, seqlen_q, n]`.
+/// out[b,h,i,:] = sum over kept pairs of coeff[b,h,i,j] * rows[b,h/group,j,:], per element, so a
+/// NaN or Inf in a row that is masked for i is never touched (0 * NaN would leak in a library
+/// product). Plain loops: called only where the operand is not finite. coeff `[batch, heads,
+/// seqlen_q, seqlen_k]`, rows `[batch, kv_heads, seqlen_k, n]`, out `[batch, heads, seqlen_q, n]`.
 void masked_weighted_sum(const AttentionShape& shape, const MaskOptions& mask,
                          const TensorView& coeff, const TensorView& rows, const TensorView& out,
                          int num_workers, const Parallel& parallel);
