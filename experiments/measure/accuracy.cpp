@@ -19,6 +19,7 @@
 #include "experiments/measure/gradients.h"
 #include "experiments/measure/random.h"
 #include "variants/api/softmax_reference.h"
+#include "variants/api/unit_roundoff.h"
 
 namespace attnlab::measure {
 namespace {
@@ -32,15 +33,6 @@ constexpr std::size_t kQuantities = 4;
 constexpr std::array kNames = {"out", "dq", "dk", "dv"};
 using Quantities = std::array<at::Tensor, kQuantities>;
 using Formula = std::function<at::Tensor(const Inputs&, const at::Tensor& rows)>;
-
-double unit_roundoff(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kDouble: return 0x1p-53;
-    case at::kFloat: return 0x1p-24;
-    case at::kHalf: return 0x1p-11;
-    default: return 0x1p-8;  // bfloat16
-  }
-}
 
 double norm(const at::Tensor& tensor) {
   return at::linalg_vector_norm(tensor.to(at::kDouble)).item<double>();
