@@ -37,13 +37,13 @@ void check_lengths(const AttentionShape& shape, const MaskOptions& mask) {
 
 KernelPlan plan_flash_attention(const AttentionShape& shape, int max_workers) {
   check_shape(shape);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(shape.dtype);
   return make_plan(kernels.flash_name, kernels.flash_partition(shape), max_workers);
 }
 
 KernelPlan plan_flash_attention_backward(const AttentionShape& shape, int max_workers) {
   check_shape(shape);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(shape.dtype);
   return make_plan(kernels.flash_backward_name, kernels.flash_backward_partition(shape),
                    max_workers);
 }
@@ -52,7 +52,7 @@ void flash_attention(const AttentionArgs& args, const KernelPlan& plan,
                      std::span<std::byte> workspace, const Parallel& parallel) {
   check_shape(args.shape);
   check_lengths(args.shape, args.mask);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(args.shape.dtype);
   const Partition partition = kernels.flash_partition(args.shape);
   check_launch("flash_attention", plan, partition, workspace);
   run_region(args, plan, partition, workspace, partition.num_tasks, 0, kernels.flash, parallel);
@@ -63,7 +63,7 @@ void flash_attention_backward(const AttentionBackwardArgs& args, const KernelPla
   const AttentionShape& shape = args.shape;
   check_shape(shape);
   check_lengths(shape, args.mask);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(args.shape.dtype);
   const Partition partition = kernels.flash_backward_partition(shape);
   check_launch("flash_attention_backward", plan, partition, workspace);
   if (kernels.flash_backward_parts(shape) == 1) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/core/attention_args.h"
 #include "kernels/core/linear_args.h"
@@ -82,16 +83,27 @@ namespace avx512 {
 const KernelTable& kernel_table();
 }
 
-/// The table of an instruction set, whether or not this machine can run it.
-const KernelTable& kernel_table(Isa isa);
+// Kernels of their own for bfloat16 only; the other entries are those of avx512.
+namespace avx512_bf16 {
+const KernelTable& bfloat16_kernel_table();
+}
+namespace avx512_amx {
+const KernelTable& bfloat16_kernel_table();
+}
+
+/// The table of an instruction set for tensors of `dtype`, whether or not this machine can run it.
+const KernelTable& kernel_table(Isa isa, DType dtype);
 
 /// The table of current_isa(), or of the last call of override_isa_for_testing.
-const KernelTable& current_kernels();
+const KernelTable& current_kernels(DType dtype);
 
 /// Tests only: makes the kernels use another set that this machine has. Not while kernels run.
 void override_isa_for_testing(Isa isa);
 
 /// Whether this machine can run it.
 bool isa_available(Isa isa);
+
+/// All that this machine can run, lowest first.
+std::vector<Isa> available_isas();
 
 }  // namespace attnlab::cpu

@@ -34,14 +34,14 @@ void check_options(const LinearOptions& options) {
 
 KernelPlan plan_linear_attention(const AttentionShape& shape, bool causal, int max_workers) {
   check_shape(shape, causal);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(shape.dtype);
   return make_plan(kernels.linear_name, kernels.linear_partition(shape, causal), max_workers);
 }
 
 KernelPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal,
                                           int max_workers) {
   check_shape(shape, causal);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(shape.dtype);
   return make_plan(kernels.linear_backward_name, kernels.linear_backward_partition(shape, causal),
                    max_workers);
 }
@@ -50,7 +50,7 @@ void linear_attention(const LinearAttentionArgs& args, const KernelPlan& plan,
                       std::span<std::byte> workspace, const Parallel& parallel) {
   check_shape(args.shape, args.options.causal);
   check_options(args.options);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(args.shape.dtype);
   const Partition partition = kernels.linear_partition(args.shape, args.options.causal);
   check_launch("linear_attention", plan, partition, workspace);
   run_region(args, plan, partition, workspace, partition.num_tasks, 0, kernels.linear, parallel);
@@ -60,7 +60,7 @@ void linear_attention_backward(const LinearAttentionBackwardArgs& args, const Ke
                                std::span<std::byte> workspace, const Parallel& parallel) {
   check_shape(args.shape, args.options.causal);
   check_options(args.options);
-  const KernelTable& kernels = current_kernels();
+  const KernelTable& kernels = current_kernels(args.shape.dtype);
   const Partition partition = kernels.linear_backward_partition(args.shape, args.options.causal);
   check_launch("linear_attention_backward", plan, partition, workspace);
   run_region(args, plan, partition, workspace, partition.num_tasks, 0, kernels.linear_backward,

@@ -61,8 +61,8 @@ void write_row(const std::vector<Acc>& sum, T* out) {
 
 void softmax_rows(const AttentionShape& shape, const MaskOptions& mask, const ScoreOptions& score,
                   const TensorView& scores, int num_workers, const Parallel& parallel) {
-  run_rows({shape, mask, score, scores, {}, {}}, current_kernels().softmax_rows, num_workers,
-           parallel);
+  run_rows({shape, mask, score, scores, {}, {}}, current_kernels(shape.dtype).softmax_rows,
+           num_workers, parallel);
 }
 
 void softmax_rows_backward(const AttentionShape& shape, const MaskOptions& mask,
@@ -70,7 +70,7 @@ void softmax_rows_backward(const AttentionShape& shape, const MaskOptions& mask,
                            const TensorView& dots, const TensorView& grad_weights, int num_workers,
                            const Parallel& parallel) {
   run_rows({shape, mask, score, grad_weights, weights, dots},
-           current_kernels().softmax_rows_backward, num_workers, parallel);
+           current_kernels(shape.dtype).softmax_rows_backward, num_workers, parallel);
 }
 
 void masked_weighted_sum(const AttentionShape& shape, const MaskOptions& mask,

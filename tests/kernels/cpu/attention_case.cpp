@@ -119,12 +119,4 @@ std::vector<MaskOptions> all_masks() {
           {true, 1000, 4, nullptr}};
 }
 
-std::vector<cpu::Isa> available_isas() {
-  std::vector<cpu::Isa> isas;
-  for (const cpu::Isa isa : {cpu::Isa::kPortable, cpu::Isa::kAvx2, cpu::Isa::kAvx512}) {
-    if (cpu::isa_available(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
-
 }  // namespace attnlab::testing

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/flash_attention.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/kernel_table.h"
 #include "tests/support/host_tensor.h"
 #include "tests/support/reference_attention.h"
 
@@ -50,8 +51,5 @@ inline AttentionShape make_shape(std::int64_t batch, std::int64_t heads, std::in
 
 /// Full, causal, and windows of several kinds.
 std::vector<MaskOptions> all_masks();
-
-/// The instruction sets of this machine.
-std::vector<cpu::Isa> available_isas();
 
 }  // namespace attnlab::testing

@@ -17,7 +17,7 @@ class FlashAttentionEdge : public ::testing::TestWithParam<cpu::Isa> {
   void SetUp() override { cpu::override_isa_for_testing(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Isa, FlashAttentionEdge, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, FlashAttentionEdge, ::testing::ValuesIn(cpu::available_isas()),
                          [](const auto& set) { return cpu::isa_name(set.param); });
 
 /// Gradients and outputs by row, to compare the rows that a bad token may not reach.

@@ -15,7 +15,7 @@ class FlashAttention : public ::testing::TestWithParam<cpu::Isa> {
   void SetUp() override { cpu::override_isa_for_testing(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Isa, FlashAttention, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, FlashAttention, ::testing::ValuesIn(cpu::available_isas()),
                          [](const auto& set) { return cpu::isa_name(set.param); });
 
 TEST_P(FlashAttention, HandComputed) {

@@ -16,15 +16,24 @@ TEST(Isa, CurrentIsAvailableAndNamed) {
   const cpu::Isa isa = cpu::current_isa();
   EXPECT_TRUE(cpu::isa_available(isa));
   EXPECT_STREQ(cpu::isa_name(cpu::Isa::kPortable), "portable");
-  EXPECT_NE(std::strstr(cpu::kernel_table(isa).flash_name, cpu::isa_name(isa)), nullptr);
+  const char* kernel = cpu::kernel_table(isa, DType::kBFloat16).flash_name;
+  EXPECT_NE(std::strstr(kernel, cpu::isa_name(isa)), nullptr);
 }
 
 TEST(Isa, OverrideChangesTheKernel) {
-  const AttentionShape shape = make_shape(1, 1, 1, 8, 8, 8, 8);
-  for (const cpu::Isa isa : available_isas()) {
+  for (const cpu::Isa isa : cpu::available_isas()) {
     cpu::override_isa_for_testing(isa);
+    const AttentionShape shape = make_shape(1, 1, 1, 8, 8, 8, 8, DType::kBFloat16);
     EXPECT_EQ(cpu::plan_flash_attention(shape, 1).kernel_name,
               std::string("flash_attention_cpu_") + cpu::isa_name(isa));
+  }
+}
+
+TEST(Isa, SetsAboveAvx512DifferForBfloat16Only) {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kFloat16}) {
+    for (const cpu::Isa isa : {cpu::Isa::kAvx512Bf16, cpu::Isa::kAvx512Amx}) {
+      EXPECT_STREQ(cpu::kernel_table(isa, dtype).flash_name, "flash_attention_cpu_avx512");
+    }
   }
 }
 
@@ -33,7 +42,7 @@ TEST(Isa, SetsAgreeWithinRounding) {
   cpu::override_isa_for_testing(cpu::Isa::kPortable);
   c.run_forward();
   const auto expected = c.out.values();
-  for (const cpu::Isa isa : available_isas()) {
+  for (const cpu::Isa isa : cpu::available_isas()) {
     cpu::override_isa_for_testing(isa);
     c.run_forward();
     EXPECT_TRUE(all_close(c.out.values(), expected,

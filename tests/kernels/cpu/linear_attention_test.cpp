@@ -125,7 +125,7 @@ class LinearAttention : public ::testing::TestWithParam<cpu::Isa> {
   void SetUp() override { cpu::override_isa_for_testing(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Isa, LinearAttention, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, LinearAttention, ::testing::ValuesIn(cpu::available_isas()),
                          [](const auto& set) { return cpu::isa_name(set.param); });
 
 TEST_P(LinearAttention, HandComputed) {

@@ -14,7 +14,7 @@ class NaiveAttention : public ::testing::TestWithParam<cpu::Isa> {
   void SetUp() override { cpu::override_isa_for_testing(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Isa, NaiveAttention, ::testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, NaiveAttention, ::testing::ValuesIn(cpu::available_isas()),
                          [](const auto& set) { return cpu::isa_name(set.param); });
 
 /// head_dim 1 with q = 1 makes the dot products the keys: the score matrix of a case is k.
