@@ -147,12 +147,16 @@ ATTNLAB_INLINE Lanes<float> load(const bfloat16* p) {
   return Lanes<float>(std::bit_cast<Lanes<float>::Raw>(bits));
 }
 
-ATTNLAB_INLINE void store(bfloat16* p, Lanes<float> v) {
+/// The bits of bfloat16, rounded to nearest even.
+ATTNLAB_INLINE U32Lanes bfloat16_bits(Lanes<float> v) {
   const U32Lanes bits = std::bit_cast<U32Lanes>(v.raw);
   const U32Lanes rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   const U32Lanes quiet_nan = (bits >> 16) | 0x40u;
-  const U32Lanes result = (bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded;
-  const U16HalfLanes narrow = __builtin_convertvector(result, U16HalfLanes);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded;
+}
+
+ATTNLAB_INLINE void store(bfloat16* p, Lanes<float> v) {
+  const U16HalfLanes narrow = __builtin_convertvector(bfloat16_bits(v), U16HalfLanes);
   std::memcpy(p, &narrow, sizeof(narrow));
 }
 

@@ -17,12 +17,16 @@ namespace {
 using V = Lanes<float>;
 
 constexpr float kSlack = 8.0f;
-constexpr std::int64_t kBlockKeys = kRowBlock == 32 ? 256 : 192;
+// Scores of a row block: 16 KiB or less. Larger and smaller blocks were slower.
+constexpr std::int64_t kBlockKeys = 128;
+
+// Row blocks of a task.
+constexpr int kTaskBlocks = 16;
 
 /// Queries of a task: many share the packed keys, unless too few tasks would be left for the cores.
 /// No result depends on it.
 std::int64_t task_queries(const AttentionShape& shape) {
-  std::int64_t queries = 8 * kRowBlock;
+  std::int64_t queries = kTaskBlocks * kRowBlock;
   const auto tasks = [&] {
     return shape.batch * shape.heads * ((shape.seqlen_q + queries - 1) / queries);
   };
@@ -30,27 +34,31 @@ std::int64_t task_queries(const AttentionShape& shape) {
   return queries;
 }
 
+/// Keys that are packed at a time: they stay in the second cache level.
+std::int64_t chunk_keys(const AttentionShape& shape) {
+  return lesser(1024, round_up(shape.seqlen_k, kBlockKeys));
+}
+
 /// One worker's memory.
 struct ForwardScratch {
   bfloat16* q;             ///< [task queries][padded head_dim]
-  std::uint32_t* k_pairs;  ///< panels of kBlockKeys keys
-  std::uint32_t* v_pairs;  ///< panels of head_dim_v columns, kBlockKeys deep
+  std::uint32_t* k_pairs;  ///< panels of keys
+  std::uint32_t* v_pairs;  ///< panels of columns, a chunk of keys deep
   std::uint32_t* v_clean;  ///< the same without NaN and infinities
-  float* scores;           ///< [kRowBlock][kBlockKeys]
-  bfloat16* weights;       ///< [kRowBlock][kBlockKeys]
+  float* scores;           ///< [kRowBlock][kBlockKeys], then the weights
   float* out;              ///< [task queries][padded head_dim_v]
   float* reference;        ///< [task queries]
   float* row_sums;         ///< [task queries][16], the sum of a row is spread over lanes
 
   ForwardScratch(Arena& arena, const AttentionShape& shape) {
     const std::int64_t queries = task_queries(shape);
-    const std::int64_t columns = padded_dim(shape.head_dim_v);
+    const std::int64_t chunk = chunk_keys(shape);
+    const std::int64_t columns = padded_depth(shape.head_dim_v);
     q = arena.take<bfloat16>(queries * padded_depth(shape.head_dim));
-    k_pairs = arena.take<std::uint32_t>(kBlockKeys * padded_depth(shape.head_dim) / 2);
-    v_pairs = arena.take<std::uint32_t>(columns * kBlockKeys / 2);
-    v_clean = arena.take<std::uint32_t>(columns * kBlockKeys / 2);
+    k_pairs = arena.take<std::uint32_t>(chunk * padded_depth(shape.head_dim) / 2);
+    v_pairs = arena.take<std::uint32_t>(columns * chunk / 2);
+    v_clean = arena.take<std::uint32_t>(columns * chunk / 2);
     scores = arena.take<float>(kRowBlock * kBlockKeys);
-    weights = arena.take<bfloat16>(kRowBlock * kBlockKeys);
     out = arena.take<float>(queries * columns);
     reference = arena.take<float>(queries);
     row_sums = arena.take<float>(queries * V::kSize);
@@ -74,7 +82,9 @@ class ForwardTask {
         mask_(args.mask.mask(args.shape, tile.batch_idx)),
         score_(make_score<Score>(args.score, tile.batch_idx, tile.head)),
         depth_(padded_depth(shape_.head_dim)),
-        columns_(padded_dim(shape_.head_dim_v)) {}
+        columns_(padded_depth(shape_.head_dim_v)),
+        chunk_(chunk_keys(shape_)),
+        v_stride_(chunk_ / 2 * kPanelColumns) {}
 
   void run() {
     const auto q = args_.q.as<const bfloat16>();
@@ -91,29 +101,29 @@ class ForwardTask {
     }
     const IndexRange keys = keys_seen(mask_, tile_.begin, tile_.end);
     // Blocks begin at multiples of their size: what a query sums does not depend on the task.
-    for (std::int64_t begin = keys.begin / kBlockKeys * kBlockKeys; begin < keys.end;
-         begin += kBlockKeys) {
-      add_block(begin, lesser(begin + kBlockKeys, keys.end));
+    for (std::int64_t begin = keys.begin / chunk_ * chunk_; begin < keys.end; begin += chunk_) {
+      add_chunk(begin, lesser(begin + chunk_, keys.end));
     }
     write_out();
   }
 
  private:
-  void add_block(std::int64_t begin, std::int64_t end) {
+  void add_chunk(std::int64_t begin, std::int64_t end) {
     const IndexRange queries = queries_seeing(mask_, begin, end);
     const std::int64_t first = greater(queries.begin, tile_.begin);
     const std::int64_t last = lesser(queries.end, tile_.end);
     if (first >= last) return;
-    const IndexRange seen = trimmed(keys_seen(mask_, first, last), begin, end);
-    pack(begin, seen);
+    pack(begin, trimmed(keys_seen(mask_, first, last), begin, end));
     for (std::int64_t row = (first - tile_.begin) / kRowBlock * kRowBlock; row < last - tile_.begin;
          row += kRowBlock) {
-      const std::int64_t q = tile_.begin + row;
-      const std::int64_t q_end = lesser(q + kRowBlock, tile_.end);
-      const IndexRange keys = trimmed(keys_seen(mask_, q, q_end), begin, end);
-      if (keys.empty()) continue;
-      const bool partial = !is_full(mask_, q, q_end, begin + keys.begin, begin + keys.end);
-      add_rows(row, begin, keys, partial);
+      const std::int64_t q_end = lesser(tile_.begin + row + kRowBlock, tile_.end);
+      add_to_rows(row, begin, trimmed(keys_seen(mask_, tile_.begin + row, q_end), begin, end));
+    }
+  }
+
+  void add_to_rows(std::int64_t row, std::int64_t begin, IndexRange keys) {
+    for (std::int64_t first = keys.begin; first < keys.end; first += kBlockKeys) {
+      add_block(row, begin, {first, lesser(first + kBlockKeys, keys.end)});
     }
   }
 
@@ -136,37 +146,44 @@ class ForwardTask {
                     scratch_.k_pairs + keys.begin * depth_ / 2);
     const bfloat16* v_rows = v.row(tile_.batch_idx, tile_.kv_head, first);
     pack_rows(v_rows, v.strides[2], count, shape_.head_dim_v, keys.size(),
-              scratch_.v_pairs + keys.begin / 2 * kPanelColumns, v_stride());
+              scratch_.v_pairs + keys.begin / 2 * kPanelColumns, v_stride_);
     finite_ = all_finite(v_rows, v.strides[2], count, shape_.head_dim_v);
     if (!finite_) {
-      for (std::int64_t i = 0; i < columns_ * kBlockKeys / 2; ++i) {
+      for (std::int64_t i = 0; i < columns_ * chunk_ / 2; ++i) {
         scratch_.v_clean[i] = without_non_finite(scratch_.v_pairs[i]);
       }
     }
   }
 
-  static constexpr std::int64_t v_stride() { return kBlockKeys / 2 * kPanelColumns; }
-
-  void add_rows(std::int64_t row, std::int64_t begin, IndexRange keys, bool partial) {
+  void add_block(std::int64_t row, std::int64_t begin, IndexRange keys) {
+    const std::int64_t first = begin + keys.begin;
+    const std::int64_t count = keys.size();
     pair_product<false>(
-        kRowBlock, keys.size(), depth_,
+        kRowBlock, count, depth_,
         {scratch_.q + row * depth_, depth_, scratch_.k_pairs + keys.begin * depth_ / 2,
          kPanelColumns * depth_ / 2, scratch_.scores, kBlockKeys});
+    const bool partial =
+        !is_full(mask_, tile_.begin + row, lesser(tile_.begin + row + kRowBlock, tile_.end), first,
+                 first + count);
     float factor = magnitude_of_scale(score_);
     if constexpr (!Score::kIsIdentity) {
-      apply_score(row, begin + keys.begin, keys.size(), factor);
+      apply_score(row, first, count, factor);
       factor = 1.0f;
     }
-    if (partial) hide_masked(row, begin + keys.begin, keys.size());
-    update_softmax(row, keys.size(), factor);
+    if (partial) hide_masked(row, first, count);
+    update_softmax(row, count, factor);
     const bool clean = partial && !finite_;
     pair_product<true>(
-        kRowBlock, columns_, keys.size(),
-        {scratch_.weights, kBlockKeys,
-         (clean ? scratch_.v_clean : scratch_.v_pairs) + keys.begin / 2 * kPanelColumns, v_stride(),
+        kRowBlock, columns_, count,
+        {weights(), kWeightsStride,
+         (clean ? scratch_.v_clean : scratch_.v_pairs) + keys.begin / 2 * kPanelColumns, v_stride_,
          scratch_.out + row * columns_, columns_});
-    if (clean) add_non_finite(row, begin + keys.begin, keys.size());
+    if (clean) add_non_finite(row, first, count);
   }
+
+  /// The weights of a row take the place of its scores.
+  bfloat16* weights() const { return reinterpret_cast<bfloat16*>(scratch_.scores); }
+  static constexpr std::int64_t kWeightsStride = 2 * kBlockKeys;
 
   IndexRange keys_of_row(std::int64_t row) const {
     const std::int64_t q = tile_.begin + row;
@@ -215,13 +232,13 @@ class ForwardTask {
       const V shift(reference == static_cast<float>(-__builtin_inf()) ? 0.0f : -reference);
       V sum0 = V::load(sums);
       V sum1(0.0);
-      bfloat16* weights = scratch_.weights + r * kBlockKeys;
+      bfloat16* row_weights = weights() + r * kWeightsStride;
       for (std::int64_t c = 0; c < count; c += 2 * V::kSize) {
         const V low = exp2_weight(fma(V::load(scores + c), scale, shift));
         const V high = exp2_weight(fma(V::load(scores + c + V::kSize), scale, shift));
         sum0 = sum0 + low;
         sum1 = sum1 + high;
-        store_rounded(weights + c, low, high);
+        store_rounded(row_weights + c, low, high);
       }
       (sum0 + sum1).store(sums);
     }
@@ -245,10 +262,10 @@ class ForwardTask {
       const std::int64_t end = lesser(seen.end, first + count);
       for (std::int64_t key = greater(seen.begin, first); key < end; ++key) {
         const bfloat16* v_row = v.row(tile_.batch_idx, tile_.kv_head, key);
-        const float weight = widened(scratch_.weights[r * kBlockKeys + key - first]);
+        const float weight = widened(weights()[r * kWeightsStride + key - first]);
         for (std::int64_t c = 0; c < shape_.head_dim_v; ++c) {
           if (!is_finite(v_row[c])) {
-            scratch_.out[(row + r) * columns_ + c] += weight * widened(v_row[c]);
+            scratch_.out[(row + r) * columns_ + split_column(c)] += weight * widened(v_row[c]);
           }
         }
       }
@@ -276,7 +293,8 @@ class ForwardTask {
   const Mask mask_;
   const Score score_;
   const std::int64_t depth_, columns_;  ///< padded head_dim and head_dim_v
-  bool finite_ = true;                  ///< all of V in the packed block
+  const std::int64_t chunk_, v_stride_;
+  bool finite_ = true;  ///< all of V in the packed block
 };
 
 template <class Score>

@@ -18,14 +18,6 @@ ATTNLAB_INLINE __m512i load_bits_32(const bfloat16* p, std::int64_t count) {
   return _mm512_maskz_loadu_epi16(mask, p);
 }
 
-/// 16 elements widened to 32 bits, those from `count` on 0; reads nothing beyond.
-ATTNLAB_INLINE __m512i load_widened_16(const bfloat16* p, std::int64_t count) {
-  const auto mask = static_cast<__mmask16>(count >= 16  ? 0xffffu
-                                           : count <= 0 ? 0u
-                                                        : (1u << count) - 1u);
-  return _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_maskz_loadu_epi16(mask, p));
-}
-
 /// B = the transpose of src: the depth runs along the rows of src [columns][depth]. Columns up to
 /// `columns_padded` and the depth up to `depth_padded` are filled with zeros.
 inline __attribute__((noinline)) void pack_transposed(const bfloat16* src, std::int64_t src_stride,
@@ -51,23 +43,47 @@ inline __attribute__((noinline)) void pack_transposed(const bfloat16* src, std::
   }
 }
 
-/// B = src [depth][columns] as it lies, two rows interleaved. Panels are `panel_stride` apart; the
-/// columns up to a multiple of 16 and the depth up to `depth_padded` are filled with zeros.
+/// B = src [depth][columns] as it lies, two rows interleaved. Of 32 columns, the even ones go into
+/// one panel and the odd ones into the next, because that takes no shuffles: C then has its columns
+/// in this order, see `split_column` and `store_split_row`. Panels are `panel_stride` apart;
+/// columns up to a multiple of 32 and the depth up to `depth_padded` are filled with zeros.
 inline __attribute__((noinline)) void pack_rows(const bfloat16* src, std::int64_t src_stride,
                                                 std::int64_t depth, std::int64_t columns,
                                                 std::int64_t depth_padded, std::uint32_t* dst,
                                                 std::int64_t panel_stride) {
+  const __m512i low_half = _mm512_set1_epi32(0xffff);
   for (std::int64_t k = 0; k < depth_padded; k += 2) {
-    const bfloat16* first = src + k * src_stride;
-    const std::int64_t first_count = k < depth ? columns : 0;
-    const std::int64_t second_count = k + 1 < depth ? columns : 0;
+    const bfloat16* row = src + k * src_stride;
     std::uint32_t* to = dst + k / 2 * kPanelColumns;
-    for (std::int64_t c = 0; c < columns; c += kPanelColumns) {
-      const __m512i low = load_widened_16(first + c, first_count - c);
-      const __m512i high = load_widened_16(first + src_stride + c, second_count - c);
-      _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_maskz_slli_epi32(0xffff, high, 16)));
-      to += panel_stride;
+    for (std::int64_t c = 0; c < columns; c += 32) {
+      const __m512i a = load_bits_32(row + c, k < depth ? columns - c : 0);
+      const __m512i b = load_bits_32(row + src_stride + c, k + 1 < depth ? columns - c : 0);
+      constexpr int kFirstWhereMaskElseSecond = 0xca;
+      _mm512_storeu_si512(
+          to, _mm512_ternarylogic_epi32(low_half, a, _mm512_maskz_slli_epi32(0xffff, b, 16),
+                                        kFirstWhereMaskElseSecond));
+      _mm512_storeu_si512(to + panel_stride, _mm512_ternarylogic_epi32(
+                                                 low_half, _mm512_maskz_srli_epi32(0xffff, a, 16),
+                                                 b, kFirstWhereMaskElseSecond));
+      to += 2 * panel_stride;
     }
+  }
+}
+
+/// Where column c of a `pack_rows` operand lies in C.
+constexpr std::int64_t split_column(std::int64_t c) {
+  return c / 32 * 32 + c % 2 * 16 + c % 32 / 2;
+}
+
+/// dst[c] = factor * src[split_column(c)], rounded; exactly `columns` are written.
+inline void store_split_row(const float* src, float factor, std::int64_t columns, bfloat16* dst) {
+  using V = Lanes<float>;
+  for (std::int64_t c = 0; c < columns; c += 32) {
+    const U32Lanes even = bfloat16_bits(V::load(src + c) * V(factor));
+    const U32Lanes odd = bfloat16_bits(V::load(src + c + V::kSize) * V(factor));
+    const std::int64_t count = columns - c;
+    const std::uint32_t mask = count >= 32 ? ~0u : (1u << count) - 1u;
+    _mm512_mask_storeu_epi16(dst + c, mask, __builtin_bit_cast(__m512i, even | odd << 16));
   }
 }
 
