@@ -49,11 +49,18 @@ struct NaiveJob {
 struct KernelTable {
   const char* flash_name;
   const char* flash_backward_name;
+  const char* decode_name;
   const char* linear_name;
   const char* linear_backward_name;
 
   Partition (*flash_partition)(const AttentionShape&);
   void (*flash)(const Job<AttentionArgs>&);
+
+  /// decode: one task per batch item, kv_head and chunk of keys; then decode_merge with one task
+  /// per batch item and kv_head.
+  Partition (*decode_partition)(const AttentionShape&);
+  void (*decode)(const Job<AttentionArgs>&);
+  void (*decode_merge)(const Job<AttentionArgs>&);
 
   /// Few key-value heads: `flash_backward_parts` > 1 parts per head, one region per batch item,
   /// then `flash_backward_reduce` with flash_backward_reduce_tasks tasks. Otherwise one region for
