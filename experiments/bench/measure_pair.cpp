@@ -1,0 +1,169 @@
+#include "experiments/bench/measure_pair.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <map>
+#include <vector>
+
+#include "analysis/statistics.h"
+#include "experiments/bench/ceilings.h"
+#include "experiments/bench/comparison.h"
+#include "kernels/core/error.h"
+#include "kernels/cpu/kernel_table.h"
+
+namespace attnlab::bench {
+namespace {
+
+constexpr double kMinSampleSeconds = 2e-3;
+
+/// Our kernels use `isa` while this lives.
+class IsaScope {
+ public:
+  explicit IsaScope(cpu::Isa isa) { cpu::override_isa_for_testing(isa); }
+  ~IsaScope() { cpu::override_isa_for_testing(cpu::current_isa()); }
+  IsaScope(const IsaScope&) = delete;
+  IsaScope& operator=(const IsaScope&) = delete;
+};
+
+cpu::Isa isa_of(const BenchCase& bench_case) {
+  const cpu::Isa isa = cpu::current_isa();
+  if (!bench_case.force_avx2) return isa;
+  if (isa < cpu::Isa::kAvx2) {
+    throw UnsupportedError(fmt::format("[bench] {} needs AVX2; this run uses {}",
+                                       case_name(bench_case), cpu::isa_name(isa)));
+  }
+  return cpu::Isa::kAvx2;
+}
+
+class Timer {
+ public:
+  /// With `single`, a sample is one call, however short.
+  Timer(const Side& side, Clock clock, bool single)
+      : side_(&side), clock_(clock), most_calls_(single ? 1 : 1000) {}
+
+  double seconds_of(int calls) const {
+    const double start = now(clock_);
+    for (int i = 0; i < calls; ++i) side_->run();
+    return (now(clock_) - start) / calls;
+  }
+
+  /// The faster of two calls; also decides how many make a sample.
+  double warm_up() {
+    const double seconds = std::min(seconds_of(1), seconds_of(1));
+    calls_ = std::clamp(static_cast<int>(std::ceil(kMinSampleSeconds / seconds)), 1, most_calls_);
+    return seconds;
+  }
+
+  int calls() const { return calls_; }
+  double sample_ms() const { return seconds_of(calls_) * 1e3; }
+  const std::string& name() const { return side_->name; }
+
+ private:
+  const Side* side_;
+  Clock clock_;
+  int most_calls_;
+  int calls_ = 1;
+};
+
+/// Compares every peer with us; the worst counts.
+void check_agreement(const Comparison& comparison, Result& result) {
+  const Tensors ours = comparison.ours.run();
+  for (const Side& peer : comparison.peers) {
+    const double difference = relative_l2(ours, peer.run());
+    result.relative_l2 = std::max(result.relative_l2, difference);
+    if (difference <= result.tolerance) continue;
+    throw Error(
+        fmt::format("[bench] {} and {} differ by {:.2g} (relative L2), allowed {:.2g}; "
+                    "times of a wrong result mean nothing",
+                    comparison.ours.name, peer.name, difference, result.tolerance));
+  }
+}
+
+/// The fastest candidate, warmed up.
+Timer fastest(const std::vector<Side>& peers, Clock clock, bool single) {
+  std::vector<Timer> timers;
+  std::size_t best = 0;
+  std::vector<double> seconds;
+  for (const Side& peer : peers) {
+    timers.emplace_back(peer, clock, single);
+    seconds.push_back(timers.back().warm_up());
+    if (seconds.back() < seconds[best]) best = seconds.size() - 1;
+  }
+  return timers[best];
+}
+
+void measure(const BenchCase& c, const MeasureOptions& options, Result& result) {
+  const cpu::Isa isa = isa_of(c);
+  const IsaScope scope(isa);
+  use_threads(c.threads);
+  const Comparison comparison = make_comparison(c);
+  result.isa = cpu::isa_name(isa);
+  result.kernel = comparison.ours.name;
+  result.work = comparison.work;
+  check_agreement(comparison, result);
+
+  const bool flush = c.op == Op::kDecode;
+  const std::vector<Ceiling> ceilings = ceilings_of(c, isa, options.clock, options.read_bytes);
+  result.ceiling = ceilings.front().name;
+  std::map<std::string, std::vector<double>> rates;
+  const auto sample_ceilings = [&] {
+    for (const Ceiling& ceiling : ceilings) rates[ceiling.name].push_back(ceiling.rate());
+  };
+  const auto sample = [&](const Timer& timer) {
+    if (flush) flush_caches(c.threads, options.read_bytes);
+    return timer.sample_ms();
+  };
+
+  Timer ours(comparison.ours, options.clock, flush);
+  const double our_seconds = ours.warm_up();
+  Timer theirs = fastest(comparison.peers, options.clock, flush);
+  result.peer = theirs.name();
+  const double start = now(options.clock);
+  sample_ceilings();
+  const double ceiling_seconds = now(options.clock) - start;
+  rates.clear();  // The first sample was a warm-up too.
+  const double their_seconds = theirs.warm_up();
+  const double round = our_seconds * ours.calls() + their_seconds * theirs.calls() +
+                       ceiling_seconds * (flush ? 3 : 1);
+
+  result.samples = plan_samples(round, options);
+  std::vector<double> our_ms, their_ms;
+  for (int i = 0; i < result.samples; ++i) {
+    sample_ceilings();
+    our_ms.push_back(sample(ours));
+    their_ms.push_back(sample(theirs));
+  }
+  result.ours = times_of(our_ms);
+  result.theirs = times_of(their_ms);
+  for (const auto& [name, samples] : rates) result.ceilings[name] = analysis::median(samples);
+}
+
+}  // namespace
+
+int plan_samples(double round_seconds, const MeasureOptions& options) {
+  const int least = round_seconds * options.min_samples > options.slow_s ? options.slow_samples
+                                                                         : options.min_samples;
+  const double affordable = options.time_s / std::max(round_seconds, 1e-9);
+  return std::max(least,
+                  static_cast<int>(std::min(affordable, static_cast<double>(options.max_samples))));
+}
+
+Result measure_case(const BenchCase& bench_case, const MeasureOptions& options) {
+  Result result;
+  result.bench_case = bench_case;
+  result.unit = bench_case.op == Op::kDecode ? "GB/s" : "GFLOP/s";
+  result.tolerance = tolerance_of(bench_case);
+  try {
+    measure(bench_case, options, result);
+  } catch (const std::exception& error) {
+    // Messages of Torch carry a stack trace from the second line on.
+    const std::string message = error.what();
+    result.error = message.substr(0, message.find('\n'));
+  }
+  return result;
+}
+
+}  // namespace attnlab::bench
