@@ -280,9 +280,8 @@ class ForwardTask {
       const float sum = reduce_add(V::load(scratch_.row_sums + row * V::kSize));
       const OnlineSoftmax<double> softmax{scratch_.reference[row], sum};
       *lse.row(tile_.batch_idx, tile_.head, q) = static_cast<float>(softmax.finish());
-      store_rows(scratch_.out + row * columns_, columns_, 1, shape_.head_dim_v,
-                 static_cast<float>(softmax.normalizer()), out.row(tile_.batch_idx, tile_.head, q),
-                 out.strides[2]);
+      store_split_row(scratch_.out + row * columns_, static_cast<float>(softmax.normalizer()),
+                      shape_.head_dim_v, out.row(tile_.batch_idx, tile_.head, q));
     }
   }
 

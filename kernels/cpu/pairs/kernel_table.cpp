@@ -15,6 +15,13 @@ const KernelTable& bfloat16_kernel_table() {
     table.flash_name = "flash_attention_cpu_" ATTNLAB_STRING(ATTNLAB_ISA_NAMESPACE);
     table.flash_partition = flash_partition;
     table.flash = flash;
+    table.flash_backward_name =
+        "flash_attention_backward_cpu_" ATTNLAB_STRING(ATTNLAB_ISA_NAMESPACE);
+    table.flash_backward_parts = flash_backward_parts;
+    table.flash_backward_partition = flash_backward_partition;
+    table.flash_backward = flash_backward;
+    table.flash_backward_reduce_tasks = flash_backward_reduce_tasks;
+    table.flash_backward_reduce = flash_backward_reduce;
     return table;
   }();
   return kTable;

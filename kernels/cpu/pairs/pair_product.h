@@ -12,6 +12,7 @@ namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
 inline constexpr std::int64_t kPanelColumns = 16;
 inline constexpr std::int64_t kDepthBlock = 32;
+inline constexpr std::int64_t kRowBlock = 32;
 
 struct PairOperands {
   const bfloat16* a;
@@ -23,8 +24,6 @@ struct PairOperands {
 };
 
 #if defined(__AMX_BF16__)
-
-inline constexpr std::int64_t kRowBlock = 32;
 
 /// Loads the tile shapes that `pair_product` uses; whatever the thread had loaded before (other
 /// libraries keep theirs loaded) is back when this object goes.
@@ -119,8 +118,6 @@ inline __attribute__((noinline)) void pair_product(std::int64_t rows, std::int64
 
 #else
 
-inline constexpr std::int64_t kRowBlock = 24;
-
 struct TileConfig {
   TileConfig() {}
 };
@@ -176,10 +173,9 @@ inline void pair_product(std::int64_t rows, std::int64_t columns, std::int64_t d
                          PairOperands op) {
   std::int64_t panels = columns / kPanelColumns;
   while (panels > 0) {
-    // 3 x 8 and 4 x 6 sums fill the registers; 4 panels are not 3 and 1.
-    const std::int64_t step = panels == 4 || panels >= 7 ? 4 : panels < 3 ? panels : 3;
+    // 8 x 3 sums fill the registers; 4 panels are better 2 and 2 than 3 and 1.
+    const std::int64_t step = panels == 4 ? 2 : lesser(panels, 3);
     switch (step) {
-      case 4: panel_rows<kAdd, 6, 4>(rows, depth, op); break;
       case 3: panel_rows<kAdd, 8, 3>(rows, depth, op); break;
       case 2: panel_rows<kAdd, 8, 2>(rows, depth, op); break;
       default: panel_rows<kAdd, 8, 1>(rows, depth, op); break;

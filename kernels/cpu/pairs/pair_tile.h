@@ -43,6 +43,19 @@ inline __attribute__((noinline)) void pack_transposed(const bfloat16* src, std::
   }
 }
 
+/// 32 columns of two rows as pairs (first, second): the even columns, and the odd ones.
+ATTNLAB_INLINE void store_split_pairs(__m512i first, __m512i second, std::uint32_t* even,
+                                      std::uint32_t* odd) {
+  constexpr int kFirstWhereMaskElseSecond = 0xca;
+  const __m512i low_half = _mm512_set1_epi32(0xffff);
+  const __m512i second_up = _mm512_maskz_slli_epi32(0xffff, second, 16);
+  const __m512i first_down = _mm512_maskz_srli_epi32(0xffff, first, 16);
+  _mm512_storeu_si512(
+      even, _mm512_ternarylogic_epi32(low_half, first, second_up, kFirstWhereMaskElseSecond));
+  _mm512_storeu_si512(
+      odd, _mm512_ternarylogic_epi32(low_half, first_down, second, kFirstWhereMaskElseSecond));
+}
+
 /// B = src [depth][columns] as it lies, two rows interleaved. Of 32 columns, the even ones go into
 /// one panel and the odd ones into the next, because that takes no shuffles: C then has its columns
 /// in this order, see `split_column` and `store_split_row`. Panels are `panel_stride` apart;
@@ -51,20 +64,13 @@ inline __attribute__((noinline)) void pack_rows(const bfloat16* src, std::int64_
                                                 std::int64_t depth, std::int64_t columns,
                                                 std::int64_t depth_padded, std::uint32_t* dst,
                                                 std::int64_t panel_stride) {
-  const __m512i low_half = _mm512_set1_epi32(0xffff);
   for (std::int64_t k = 0; k < depth_padded; k += 2) {
     const bfloat16* row = src + k * src_stride;
     std::uint32_t* to = dst + k / 2 * kPanelColumns;
     for (std::int64_t c = 0; c < columns; c += 32) {
-      const __m512i a = load_bits_32(row + c, k < depth ? columns - c : 0);
-      const __m512i b = load_bits_32(row + src_stride + c, k + 1 < depth ? columns - c : 0);
-      constexpr int kFirstWhereMaskElseSecond = 0xca;
-      _mm512_storeu_si512(
-          to, _mm512_ternarylogic_epi32(low_half, a, _mm512_maskz_slli_epi32(0xffff, b, 16),
-                                        kFirstWhereMaskElseSecond));
-      _mm512_storeu_si512(to + panel_stride, _mm512_ternarylogic_epi32(
-                                                 low_half, _mm512_maskz_srli_epi32(0xffff, a, 16),
-                                                 b, kFirstWhereMaskElseSecond));
+      store_split_pairs(load_bits_32(row + c, k < depth ? columns - c : 0),
+                        load_bits_32(row + src_stride + c, k + 1 < depth ? columns - c : 0), to,
+                        to + panel_stride);
       to += 2 * panel_stride;
     }
   }
