@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -155,9 +156,13 @@ void write_csv(const std::string& path, const std::vector<Result>& results) {
 }
 
 std::vector<BenchCase> selected_cases(const Arguments& arguments) {
-  if (arguments.smoke) return smoke_cases(arguments.threads);
-  std::vector<BenchCase> cases = all_cases(arguments.threads);
-  if (!arguments.all && !arguments.filters()) {
+  std::vector<BenchCase> cases =
+      arguments.smoke ? smoke_cases(arguments.threads) : all_cases(arguments.threads);
+  if (cpu::current_isa() < cpu::Isa::kAvx2) {
+    std::cerr << "left out: group avx2_forward, which this instruction set does not have\n";
+    std::erase_if(cases, [](const BenchCase& c) { return c.force_avx2; });
+  }
+  if (!arguments.smoke && !arguments.all && !arguments.filters()) {
     std::erase_if(cases, [](const BenchCase& c) { return !c.in_default; });
   }
   return cases;
@@ -182,6 +187,7 @@ int run(const Arguments& arguments, char* program) {
   if (!arguments.csv.empty()) write_csv(arguments.csv, results);
   const std::vector<GroupSummary> groups = summarize(results);
   std::cout << '\n' << environment << '\n' << case_table(results) << '\n' << summary_table(groups);
+  if (arguments.smoke) std::cout << "--smoke: tiny shapes, few samples; the times mean nothing\n";
   std::cout.flush();
   const bool failed = std::any_of(results.begin(), results.end(),
                                   [](const Result& result) { return !result.ok(); });
