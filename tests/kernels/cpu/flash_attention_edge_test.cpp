@@ -51,59 +51,90 @@ void expect_rows(const std::vector<double>& actual, const std::vector<double>& e
 constexpr std::int64_t kLength = 150;
 constexpr std::int64_t kDim = 8;
 
+void expect_bad_keys_stay_local(DType dtype, const MaskOptions& mask, std::int64_t token,
+                                double bad) {
+  AttentionCase clean(make_shape(1, 1, 1, kLength, kLength, kDim, kDim, dtype), mask);
+  AttentionCase c(clean.shape, mask);
+  c.v.fill_row(token, bad);
+  if (std::isnan(bad)) c.k.fill_row(token, bad);
+  const Results expected(clean);
+  const Results actual(c);
+  const auto blind = [&](std::int64_t q) { return !reference_visible(c.shape, mask, 0, q, token); };
+  expect_rows(actual.out, expected.out, kLength, kDim, "out", blind);
+  expect_rows(actual.grad_q, expected.grad_q, kLength, kDim, "grad_q", blind);
+  // Keys are reached through queries that see the bad token and them.
+  const auto apart = [&](std::int64_t k) {
+    for (std::int64_t q = 0; q < kLength; ++q) {
+      if (!blind(q) && reference_visible(c.shape, mask, 0, q, k)) return false;
+    }
+    return true;
+  };
+  expect_rows(actual.grad_k, expected.grad_k, kLength, kDim, "grad_k", apart);
+}
+
 TEST_P(FlashAttentionEdge, BadKeysAndValuesReachOnlyQueriesThatSeeThem) {
-  for (const MaskOptions& mask :
-       {MaskOptions{true, -1, -1}, MaskOptions{true, 20, -1}, MaskOptions{false, 3, 9}}) {
-    for (const double bad : {std::nan(""), kInfinity, -kInfinity}) {
-      for (const std::int64_t token : {0, 20, 63, 64, 100, 149}) {
-        AttentionCase clean(make_shape(1, 1, 1, kLength, kLength, kDim, kDim), mask);
-        AttentionCase c(clean.shape, mask);
-        c.v.fill_row(token, bad);
-        if (std::isnan(bad)) c.k.fill_row(token, bad);
-        const Results expected(clean);
-        const Results actual(c);
-        const auto blind = [&](std::int64_t q) {
-          return !reference_visible(c.shape, mask, 0, q, token);
-        };
-        expect_rows(actual.out, expected.out, kLength, kDim, "out", blind);
-        expect_rows(actual.grad_q, expected.grad_q, kLength, kDim, "grad_q", blind);
-        // Keys are reached through queries that see the bad token and them.
-        const auto apart = [&](std::int64_t k) {
-          for (std::int64_t q = 0; q < kLength; ++q) {
-            if (!blind(q) && reference_visible(c.shape, mask, 0, q, k)) return false;
-          }
-          return true;
-        };
-        expect_rows(actual.grad_k, expected.grad_k, kLength, kDim, "grad_k", apart);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    for (const MaskOptions& mask :
+         {MaskOptions{true, -1, -1}, MaskOptions{true, 20, -1}, MaskOptions{false, 3, 9}}) {
+      for (const double bad : {std::nan(""), kInfinity, -kInfinity}) {
+        for (const std::int64_t token : {0, 20, 63, 64, 100, 149}) {
+          expect_bad_keys_stay_local(dtype, mask, token, bad);
+        }
       }
     }
   }
 }
 
+void expect_bad_query_stays_local(DType dtype, const MaskOptions& mask, std::int64_t token,
+                                  bool in_grad_out) {
+  AttentionCase clean(make_shape(1, 1, 1, kLength, kLength, kDim, kDim, dtype), mask);
+  AttentionCase c(clean.shape, mask);
+  (in_grad_out ? c.grad_out : c.q).fill_row(token, std::nan(""));
+  const Results expected(clean);
+  const Results actual(c);
+  const auto other_query = [&](std::int64_t q) { return q != token; };
+  const auto unseen = [&](std::int64_t k) {
+    return !reference_visible(c.shape, mask, 0, token, k);
+  };
+  expect_rows(actual.grad_q, expected.grad_q, kLength, kDim, "grad_q", other_query);
+  expect_rows(actual.grad_k, expected.grad_k, kLength, kDim, "grad_k", unseen);
+  expect_rows(actual.grad_v, expected.grad_v, kLength, kDim, "grad_v", unseen);
+  if (in_grad_out) {
+    EXPECT_EQ(actual.out, expected.out);
+  } else {
+    expect_rows(actual.out, expected.out, kLength, kDim, "out", other_query);
+    expect_rows(actual.lse, expected.lse, kLength, 1, "lse", other_query);
+  }
+}
+
 TEST_P(FlashAttentionEdge, BadQueriesReachOnlyTheirKeys) {
-  for (const MaskOptions& mask : {MaskOptions{true, -1, -1}, MaskOptions{false, 3, 9}}) {
-    for (const std::int64_t token : {0, 47, 48, 100, 149}) {
-      for (const bool in_grad_out : {false, true}) {
-        AttentionCase clean(make_shape(1, 1, 1, kLength, kLength, kDim, kDim), mask);
-        AttentionCase c(clean.shape, mask);
-        (in_grad_out ? c.grad_out : c.q).fill_row(token, std::nan(""));
-        const Results expected(clean);
-        const Results actual(c);
-        const auto other_query = [&](std::int64_t q) { return q != token; };
-        const auto unseen = [&](std::int64_t k) {
-          return !reference_visible(c.shape, mask, 0, token, k);
-        };
-        expect_rows(actual.grad_q, expected.grad_q, kLength, kDim, "grad_q", other_query);
-        expect_rows(actual.grad_k, expected.grad_k, kLength, kDim, "grad_k", unseen);
-        expect_rows(actual.grad_v, expected.grad_v, kLength, kDim, "grad_v", unseen);
-        if (in_grad_out) {
-          EXPECT_EQ(actual.out, expected.out);
-        } else {
-          expect_rows(actual.out, expected.out, kLength, kDim, "out", other_query);
-          expect_rows(actual.lse, expected.lse, kLength, 1, "lse", other_query);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    for (const MaskOptions& mask : {MaskOptions{true, -1, -1}, MaskOptions{false, 3, 9}}) {
+      for (const std::int64_t token : {0, 47, 48, 100, 149}) {
+        for (const bool in_grad_out : {false, true}) {
+          expect_bad_query_stays_local(dtype, mask, token, in_grad_out);
         }
       }
     }
+  }
+}
+
+/// Longer than everything that a kernel takes at a time, in every direction.
+TEST_P(FlashAttentionEdge, LongBfloat16MatchesTheFormula) {
+  for (const MaskOptions& mask : {MaskOptions{true, -1, -1}, MaskOptions{true, 299}}) {
+    AttentionCase c(make_shape(1, 1, 1, 540, 1100, 16, 40, DType::kBFloat16), mask);
+    c.expect_forward();
+    c.expect_backward();
+  }
+}
+
+/// The reference that is subtracted before the exponential follows the maximum with a delay.
+TEST_P(FlashAttentionEdge, ScoresThatGrowAlongTheKeysStayExact) {
+  for (const double step : {0.01, 0.2, -0.2}) {
+    AttentionCase c(make_shape(1, 1, 1, 70, 600, 8, 8, DType::kBFloat16), {});
+    for (std::int64_t s = 0; s < 600; ++s) c.k.set(0, 0, s, 0, step * static_cast<double>(s));
+    for (std::int64_t s = 0; s < 70; ++s) c.q.set(0, 0, s, 0, 3.0);
+    c.expect_forward();
   }
 }
 
