@@ -163,7 +163,8 @@ class DecodeChunk {
 
   CacheRows<T> rows_from(const TensorView& tensor, std::int64_t key) const {
     const auto view = tensor.as<const T>();
-    return {view.row(batch_idx_, kv_head_, key), view.strides[2], tensor.sizes[3]};
+    return CacheRows<T>::streamed(view.row(batch_idx_, kv_head_, key), view.strides[2],
+                                  tensor.sizes[3]);
   }
 
   void add_common(std::int64_t begin, std::int64_t end) {
@@ -171,14 +172,15 @@ class DecodeChunk {
     for_each_group([&](std::int64_t first, auto) { save(first, State{}); });
     for (std::int64_t key = begin; key < end; key += kBlockKeys) {
       const std::int64_t count = lesser(kBlockKeys, end - key);
-      const CacheRows<T> keys = rows_from(args_.k, key);
-      const CacheRows<T> values = rows_from(args_.v, key);
+      CacheRows<T> keys = rows_from(args_.k, key);
+      CacheRows<T> values = rows_from(args_.v, key);
       for_each_group([&](std::int64_t first, auto width) {
         State state = saved(first);
         add_block<T, width>(keys, values, count, scratch_.q + first * q_stride(), width * V::kSize,
                             scratch_.scores, state, partial_.out + first * out_stride(),
                             out_stride());
         save(first, state);
+        keys.ahead = values.ahead = 0;  // cached from here on
       });
     }
     for_each_group([&](std::int64_t first, auto width) {

@@ -105,9 +105,12 @@ inline Lanes<Accumulator<T>> block_scores(const CacheRows<T>& keys, std::int64_t
   constexpr int kKeys = V::kSize / kRows;
   V largest(-std::numeric_limits<double>::infinity());
   std::int64_t key = 0;
+  const std::int64_t row_bytes = keys.dim * static_cast<std::int64_t>(sizeof(T));
   for (; key + kKeys <= count; key += kKeys) {
     V sums[V::kSize];
-    multiply_keys<T, kRows, kKeys>(keys, keys.data + key * keys.stride, q, q_stride, sums);
+    const T* const k = keys.data + key * keys.stride;
+    for (int i = 0; i < kKeys; ++i) keys.prefetch(k + i * keys.stride, row_bytes);
+    multiply_keys<T, kRows, kKeys>(keys, k, q, q_stride, sums);
     const V dots = detail::sum_each<Accumulator<T>>(sums);
     dots.store(scores + key * kRows);
     largest = max(dots, largest);
@@ -146,6 +149,7 @@ inline __attribute__((noinline)) void add_values(const CacheRows<T>& values, std
   }
   const T* v = values.data + first;
   for (std::int64_t key = 0; key < count; ++key) {
+    values.prefetch(v, kPieces * kVectorBytes);
     V weight[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) weight[r] = V(weights[key * weight_stride + r]);
@@ -195,9 +199,11 @@ ATTNLAB_INLINE void add_panel(std::int64_t vectors, const CacheRows<T>& values, 
     }
   }
   constexpr int kStep = kRows < panel_rows(kVectors) ? kRows : panel_rows(kVectors);
+  CacheRows<T> rows = values;
   for (int r = 0; r < kRows; r += kStep) {
-    add_values<T, kStep, kVectors>(values, piece, count, weights + r, kRows, factors + r,
+    add_values<T, kStep, kVectors>(rows, piece, count, weights + r, kRows, factors + r,
                                    out + r * out_stride, out_stride);
+    rows.ahead = 0;
   }
 }
 

@@ -88,6 +88,23 @@ struct CacheRows {
   const T* data;
   std::int64_t stride;
   std::int64_t dim;
+  std::int64_t
+      ahead;  ///< prefetch so many rows before they are read; 0 where they are in the cache
+
+  /// Rows that come from memory.
+  static CacheRows streamed(const T* data, std::int64_t stride, std::int64_t dim) {
+    // 1, 2 and 4 KiB ahead and none, float32 / bfloat16, head_dim 128: 98 / 80, 94 / 82, 89 / 74
+    // and 88 / 76 % of the read rate (2 KiB; none is the hardware's prefetch alone).
+    constexpr std::int64_t kBytesAhead = 2048;
+    return {data, stride, dim, greater(1, kBytesAhead / (dim * std::int64_t{sizeof(T)}))};
+  }
+
+  /// Fetches `bytes` of the row that is `ahead` rows after the one at `row`, from `row` on.
+  ATTNLAB_INLINE void prefetch(const T* row, std::int64_t bytes) const {
+    if (ahead == 0) return;
+    const auto* const line = reinterpret_cast<const char*>(row + ahead * stride);
+    for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(line + i);
+  }
 };
 
 }  // namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE
