@@ -6,6 +6,7 @@
 #include <cmath>
 #include <exception>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "analysis/statistics.h"
@@ -18,6 +19,9 @@ namespace attnlab::bench {
 namespace {
 
 constexpr double kMinSampleSeconds = 2e-3;
+constexpr double kSlowCallSeconds = 0.5;
+/// A candidate this many times slower than the fastest in its first call is given up.
+constexpr double kHopeless = 1.5;
 
 /// Our kernels use `isa` while this lives.
 class IsaScope {
@@ -50,14 +54,16 @@ class Timer {
     return (now(clock_) - start) / calls;
   }
 
-  /// The faster of two calls; also decides how many make a sample.
-  double warm_up() {
-    const double seconds = std::min(seconds_of(1), seconds_of(1));
-    calls_ = std::clamp(static_cast<int>(std::ceil(kMinSampleSeconds / seconds)), 1, most_calls_);
-    return seconds;
+  /// Estimates the time of a call: the faster of two, or one where that takes long. Decides how
+  /// many calls make a sample.
+  void warm_up() {
+    seconds_ = seconds_of(1);
+    if (seconds_ < kSlowCallSeconds) seconds_ = std::min(seconds_, seconds_of(1));
+    calls_ = std::clamp(static_cast<int>(std::ceil(kMinSampleSeconds / seconds_)), 1, most_calls_);
   }
 
-  int calls() const { return calls_; }
+  double call_seconds() const { return seconds_; }
+  double sample_seconds() const { return seconds_ * calls_; }
   double sample_ms() const { return seconds_of(calls_) * 1e3; }
   const std::string& name() const { return side_->name; }
 
@@ -66,13 +72,18 @@ class Timer {
   Clock clock_;
   int most_calls_;
   int calls_ = 1;
+  double seconds_ = 0;
 };
 
-/// Compares every peer with us; the worst counts.
-void check_agreement(const Comparison& comparison, Result& result) {
+/// Compares every peer with us; the worst counts. Returns the seconds of each.
+std::vector<double> check_agreement(const Comparison& comparison, Clock clock, Result& result) {
   const Tensors ours = comparison.ours.run();
+  std::vector<double> seconds;
   for (const Side& peer : comparison.peers) {
-    const double difference = relative_l2(ours, peer.run());
+    const double start = now(clock);
+    const Tensors theirs = peer.run();
+    seconds.push_back(now(clock) - start);
+    const double difference = relative_l2(ours, theirs);
     result.relative_l2 = std::max(result.relative_l2, difference);
     if (difference <= result.tolerance) continue;
     throw Error(
@@ -80,19 +91,21 @@ void check_agreement(const Comparison& comparison, Result& result) {
                     "times of a wrong result mean nothing",
                     comparison.ours.name, peer.name, difference, result.tolerance));
   }
+  return seconds;
 }
 
-/// The fastest candidate, warmed up.
-Timer fastest(const std::vector<Side>& peers, Clock clock, bool single) {
-  std::vector<Timer> timers;
-  std::size_t best = 0;
-  std::vector<double> seconds;
-  for (const Side& peer : peers) {
-    timers.emplace_back(peer, clock, single);
-    seconds.push_back(timers.back().warm_up());
-    if (seconds.back() < seconds[best]) best = seconds.size() - 1;
+/// The fastest candidate, warmed up. `first_seconds` are of one call each.
+Timer fastest(const std::vector<Side>& peers, const std::vector<double>& first_seconds, Clock clock,
+              bool single) {
+  const double least = *std::min_element(first_seconds.begin(), first_seconds.end());
+  std::optional<Timer> best;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    if (first_seconds[i] > kHopeless * least) continue;
+    Timer timer(peers[i], clock, single);
+    timer.warm_up();
+    if (!best || timer.call_seconds() < best->call_seconds()) best = timer;
   }
-  return timers[best];
+  return best.value();
 }
 
 void measure(const BenchCase& c, const MeasureOptions& options, Result& result) {
@@ -103,7 +116,7 @@ void measure(const BenchCase& c, const MeasureOptions& options, Result& result) 
   result.isa = cpu::isa_name(isa);
   result.kernel = comparison.ours.name;
   result.work = comparison.work;
-  check_agreement(comparison, result);
+  const auto first_seconds = check_agreement(comparison, options.clock, result);
 
   const bool flush = c.op == Op::kDecode;
   const std::vector<Ceiling> ceilings = ceilings_of(c, isa, options.clock, options.read_bytes);
@@ -118,16 +131,15 @@ void measure(const BenchCase& c, const MeasureOptions& options, Result& result) 
   };
 
   Timer ours(comparison.ours, options.clock, flush);
-  const double our_seconds = ours.warm_up();
-  Timer theirs = fastest(comparison.peers, options.clock, flush);
+  ours.warm_up();
+  const Timer theirs = fastest(comparison.peers, first_seconds, options.clock, flush);
   result.peer = theirs.name();
   const double start = now(options.clock);
   sample_ceilings();
   const double ceiling_seconds = now(options.clock) - start;
   rates.clear();  // The first sample was a warm-up too.
-  const double their_seconds = theirs.warm_up();
-  const double round = our_seconds * ours.calls() + their_seconds * theirs.calls() +
-                       ceiling_seconds * (flush ? 3 : 1);
+  const double round =
+      ours.sample_seconds() + theirs.sample_seconds() + ceiling_seconds * (flush ? 3 : 1);
 
   result.samples = plan_samples(round, options);
   std::vector<double> our_ms, their_ms;
