@@ -33,10 +33,11 @@ std::vector<std::string> csv_columns() {
           "speedup",       "achieved",       "unit",           "ceiling",
           "ceiling_value", "fraction",       "fma_avx512_gfs", "fma_avx2_gfs",
           "vdpbf16ps_gfs", "tdpbf16ps_gfs",  "read_gbs",       "samples",
-          "relative_l2",   "tolerance",      "error"};
+          "relative_l2",   "tolerance",      "error",          "cpu_model",
+          "torch",         "clock",          "memory",         "commit"};
 }
 
-std::vector<std::string> csv_fields(const Result& r) {
+std::vector<std::string> csv_fields(const Result& r, const RunInfo& run) {
   const BenchCase& c = r.bench_case;
   const auto n = [&](double value) { return number_or_empty(r, value); };
   return {case_name(c),
@@ -73,7 +74,12 @@ std::vector<std::string> csv_fields(const Result& r) {
           std::to_string(r.samples),
           csv_number(r.relative_l2),
           csv_number(r.tolerance),
-          r.error};
+          r.error,
+          run.cpu_model,
+          run.torch,
+          run.clock,
+          run.memory,
+          run.commit};
 }
 
 }  // namespace attnlab::bench

@@ -43,8 +43,17 @@ struct Result {
   double fraction() const { return fraction(ceiling); }
 };
 
-/// Names of the columns, and one row each, without the line end's affairs: analysis::csv_line.
+/// What all rows of a run have in common.
+struct RunInfo {
+  std::string cpu_model;
+  std::string torch;   ///< "2.11.0 (AVX512)"
+  std::string clock;   ///< "wall" or "thread_cpu"
+  std::string memory;  ///< "kept" or "fresh"
+  std::string commit;
+};
+
+/// For analysis::csv_line: the header, and one row per result. Numbers of a failed case are empty.
 std::vector<std::string> csv_columns();
-std::vector<std::string> csv_fields(const Result& result);
+std::vector<std::string> csv_fields(const Result& result, const RunInfo& run);
 
 }  // namespace attnlab::bench

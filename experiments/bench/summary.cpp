@@ -127,11 +127,19 @@ std::string summary_table(std::span<const GroupSummary> groups) {
          mean_and_least(group.speedups, times), or_dash(group.target.speedup, times),
          verdict(group)});
   }
-  return table.to_string() +
-         "\nmean: geometric, over the group's cases; PASS: no error, and both means reach their "
-         "targets.\nachieved and of ceiling: exact_forward counts its unmasked cases of at least "
-         "4096 tokens only.\nspeed-up: peer's median time / ours, same tensors, same process, same "
-         "threads.\n";
+  std::string text =
+      table.to_string() +
+      "\nmean: geometric, over the group's cases; PASS: no error, and both means reach their "
+      "targets.\nachieved, of ceiling: exact_forward counts only its unmasked cases of at least "
+      "4096 tokens.\nspeed-up: peer's median time / ours, same tensors, same process, same "
+      "threads.\n";
+  const auto has_tiles = [](const GroupSummary& group) { return !group.tile_fractions.empty(); };
+  if (std::any_of(groups.begin(), groups.end(), has_tiles)) {
+    text +=
+        "bfloat16: targets are fractions of the VDPBF16PS peak. Above 100 % AMX tiles are at work, "
+        "whose own peak is that of the column 'of AMX'.\n";
+  }
+  return text;
 }
 
 std::string case_table(std::span<const Result> results) {

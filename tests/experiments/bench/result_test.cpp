@@ -47,9 +47,10 @@ TEST(Result, TimesAreQuantiles) {
 TEST(Result, CsvReadsBack) {
   Result failed = sample_result();
   failed.error = "differs, \"much\"";
+  const RunInfo run = {"a cpu, fast", "2.11.0", "wall", "kept", "abc"};
   const std::string text = analysis::csv_line(csv_columns()) +
-                           analysis::csv_line(csv_fields(sample_result())) +
-                           analysis::csv_line(csv_fields(failed));
+                           analysis::csv_line(csv_fields(sample_result(), run)) +
+                           analysis::csv_line(csv_fields(failed, run));
   const analysis::Table table = analysis::parse_csv(text, "bench.csv");
   ASSERT_EQ(table.rows.size(), 2u);
   EXPECT_EQ(cell(table, 0, "case"), "exact_forward/float32/H4/N8/d64/full/threads:1");
@@ -61,6 +62,8 @@ TEST(Result, CsvReadsBack) {
   EXPECT_EQ(cell(table, 0, "fma_avx2_gfs"), "200");
   EXPECT_EQ(cell(table, 0, "read_gbs"), "");
   EXPECT_EQ(cell(table, 0, "fraction"), "0.75");
+  EXPECT_EQ(cell(table, 0, "cpu_model"), "a cpu, fast");
+  EXPECT_EQ(cell(table, 0, "commit"), "abc");
   EXPECT_EQ(cell(table, 0, "error"), "");
   EXPECT_EQ(cell(table, 1, "error"), "differs, \"much\"");
   EXPECT_EQ(cell(table, 1, "speedup"), "");
