@@ -1,88 +1,88 @@
 // Memory of the backward linear attention kernel: what one worker needs, laid out in its arena.
 #pragma once
 
-#include "kernels/cpu/lanes/linear_common.h"
+#include "kernels/cpu/lanes/linear_gates.h"
+#include "kernels/cpu/lanes/linear_state.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
-/// State of one head in the sweep backward in time.
+/// What the sweep forward leaves for the sweep backward, of one head.
 template <class Acc>
-struct ReverseState {
-  Acc* r;             ///< [head_dim][E] sum of D q G^T over later chunks
-  Acc* r_transposed;  ///< [head_dim_v][D]
-  Acc* c_sum;         ///< [D] sum of D c q over later tokens
+struct TokenSums {
+  Acc* earlier_weight;  ///< [seqlen_q] phi(q_i) . sum of D phi(k_j) over j < i: the denominator but
+                        ///< for the token itself
+  Acc* feature_dots;    ///< [seqlen_q] phi(q) . d phi(q)
 };
 
 /// One worker's memory; D and E are the padded head_dim and head_dim_v.
 template <class Acc>
 struct LinearBackwardScratch {
-  Acc* q;                  ///< [kChunk][D] features
-  Acc* q_gated;            ///< [kChunk][D]
-  Acc* k;                  ///< [kChunk][D] features
-  Acc* k_gated;            ///< [kChunk][D]
-  Acc* v;                  ///< [kChunk][E]
-  Acc* v_gated;            ///< [kChunk][E]
-  Acc* g;                  ///< [kChunk][E] G
-  Acc* g_gated;            ///< [kChunk][E]
-  Acc* transposed;         ///< [max(head_dim, head_dim_v)][kChunk]
-  Acc* out_columns;        ///< [head_dim_v][kChunk] O transposed
-  Acc* scores;             ///< [kChunk][kChunk]
-  Acc* state;              ///< [head_dim_v][D] sum of v k^T, forward in time
-  Acc* z_before;           ///< [D] z at the end of the chunk before
-  Acc* grad;               ///< [kChunk][D]
-  Acc* grad_k;             ///< [kChunk][D] sum over the heads of the group
-  Acc* grad_v;             ///< [kChunk][E]
-  Acc* c;                  ///< [kChunk]
-  Acc* value_sum;          ///< [E]
-  Acc* center;             ///< [E]
-  Acc* token_denominator;  ///< [group][seqlen_q], 1 without normalising (causal)
-  Acc* token_q_grad;       ///< [group][seqlen_q] phi(q) . d phi(q) (causal)
+  std::int64_t dim, dim_v;
+  Acc* q;                ///< [kChunk][D] features
+  Acc* q_gated;          ///< [kChunk][D]
+  Acc* k;                ///< [kChunk][D] features
+  Acc* k_gated;          ///< [kChunk][D]
+  Acc* v;                ///< [kChunk][E] relative to the center
+  Acc* v_gated;          ///< [kChunk][E]
+  Acc* g;                ///< [kChunk][E] dO (sweep forward) or G (sweep backward)
+  Acc* g_gated;          ///< [kChunk][E]
+  Acc* transposed;       ///< [max(D, E)][kChunk]
+  Acc* out;              ///< [kChunk][E] O relative to the center
+  Acc* out_columns;      ///< [E][kChunk] its transpose
+  Acc* pairs;            ///< [kChunk][kChunk]
+  Acc* grad;             ///< [kChunk][D]
+  Acc* grad_k;           ///< [kChunk][D] sum over the heads of the group
+  Acc* grad_v;           ///< [kChunk][E]
+  Acc* c;                ///< [kChunk]
+  Acc* row_sum;          ///< [D] of a chunk
+  Acc* z_rows;           ///< [2][D] sums of keys inside a chunk
+  Acc* earlier_weights;  ///< [kChunk]
+  Acc* denominators;     ///< [kChunk]
+  Acc* reciprocals;      ///< [kChunk]
+  Acc* value_sum;        ///< [E] of the segment
+  Acc* segment_values;   ///< [segments][E] its sums
+  Acc* center;           ///< [E]
+  Acc* r_transposed;     ///< [E][D] in panels
   Gates<Acc> gates;
-  Denominators<Acc> denominators;
-  Acc* reverse;  ///< [group] of r, r_transposed, c_sum (not causal: one for all heads)
+  SegmentedState<Acc> state;  ///< forward in time: v k^T [E][D], and z [D]
+  Acc* sums;                  ///< [group] of TokenSums (causal)
+  Acc* reverse;               ///< [group] of SegmentedState (not causal: one for all heads)
 
   LinearBackwardScratch(Arena& arena, const AttentionShape& shape, bool causal)
-      : q(rows_of(arena, shape.head_dim)),
-        q_gated(rows_of(arena, shape.head_dim)),
-        k(rows_of(arena, shape.head_dim)),
-        k_gated(rows_of(arena, shape.head_dim)),
-        v(rows_of(arena, shape.head_dim_v)),
-        v_gated(rows_of(arena, shape.head_dim_v)),
-        g(rows_of(arena, shape.head_dim_v)),
-        g_gated(rows_of(arena, shape.head_dim_v)),
-        transposed(arena.take<Acc>(greater(shape.head_dim, shape.head_dim_v) * kChunk)),
-        out_columns(arena.take<Acc>(shape.head_dim_v * kChunk)),
-        scores(arena.take<Acc>(kChunk * kChunk)),
-        state(arena.take<Acc>(shape.head_dim_v * padded_dim(shape.head_dim))),
-        z_before(arena.take<Acc>(padded_dim(shape.head_dim))),
-        grad(rows_of(arena, shape.head_dim)),
-        grad_k(rows_of(arena, shape.head_dim)),
-        grad_v(rows_of(arena, shape.head_dim_v)),
+      : dim(padded_dim(shape.head_dim)),
+        dim_v(padded_dim(shape.head_dim_v)),
+        q(arena.take<Acc>(kChunk * dim)),
+        q_gated(arena.take<Acc>(kChunk * dim)),
+        k(arena.take<Acc>(kChunk * dim)),
+        k_gated(arena.take<Acc>(kChunk * dim)),
+        v(arena.take<Acc>(kChunk * dim_v)),
+        v_gated(arena.take<Acc>(kChunk * dim_v)),
+        g(arena.take<Acc>(kChunk * dim_v)),
+        g_gated(arena.take<Acc>(kChunk * dim_v)),
+        transposed(arena.take<Acc>(kChunk * greater(dim, dim_v))),
+        out(arena.take<Acc>(kChunk * dim_v)),
+        out_columns(arena.take<Acc>(kChunk * dim_v)),
+        pairs(arena.take<Acc>(kChunk * kChunk)),
+        grad(arena.take<Acc>(kChunk * dim)),
+        grad_k(arena.take<Acc>(kChunk * dim)),
+        grad_v(arena.take<Acc>(kChunk * dim_v)),
         c(arena.take<Acc>(kChunk)),
-        value_sum(arena.take<Acc>(padded_dim(shape.head_dim_v))),
-        center(arena.take<Acc>(padded_dim(shape.head_dim_v))),
-        token_denominator(arena.take<Acc>(num_tokens(shape, causal))),
-        token_q_grad(arena.take<Acc>(num_tokens(shape, causal))),
+        row_sum(arena.take<Acc>(dim)),
+        z_rows(arena.take<Acc>(2 * dim)),
+        earlier_weights(arena.take<Acc>(kChunk)),
+        denominators(arena.take<Acc>(kChunk)),
+        reciprocals(arena.take<Acc>(kChunk)),
+        value_sum(arena.take<Acc>(dim_v)),
+        segment_values(arena.take<Acc>(num_segments(shape.seqlen_k) * dim_v)),
+        center(arena.take<Acc>(dim_v)),
+        r_transposed(arena.take<Acc>(dim * dim_v)),
         gates(arena),
-        denominators(arena, shape.head_dim),
-        reverse(
-            arena.take<Acc>((causal ? shape.heads / shape.kv_heads : 1) * reverse_size(shape))) {}
+        state({dim_v, dim, dim},
+              arena.take<Acc>(SegmentedState<Acc>::buffer_size({dim_v, dim, dim}))),
+        sums(arena.take<Acc>(2 * num_tokens(shape, causal))),
+        reverse(arena.take<Acc>((causal ? shape.heads / shape.kv_heads : 1) *
+                                SegmentedState<Acc>::buffer_size({dim, dim_v, dim}))) {}
 
-  static std::int64_t reverse_size(const AttentionShape& shape) {
-    return shape.head_dim * padded_dim(shape.head_dim_v) +
-           (shape.head_dim_v + 1) * padded_dim(shape.head_dim);
-  }
-
-  ReverseState<Acc> reverse_state(const AttentionShape& shape, std::int64_t member) const {
-    Acc* r = reverse + member * reverse_size(shape);
-    Acc* r_transposed = r + shape.head_dim * padded_dim(shape.head_dim_v);
-    return {r, r_transposed, r_transposed + shape.head_dim_v * padded_dim(shape.head_dim)};
-  }
-
- private:
-  static Acc* rows_of(Arena& arena, std::int64_t dim) {
-    return arena.take<Acc>(kChunk * padded_dim(dim));
-  }
   static std::int64_t num_tokens(const AttentionShape& shape, bool causal) {
     return causal ? shape.heads / shape.kv_heads * shape.seqlen_q : 0;
   }

@@ -1,26 +1,45 @@
-// What the forward and the backward linear attention kernel share: feature maps over tiles, decay
-// gates inside a chunk, products with triangular matrices.
+// What the forward and the backward linear attention kernel share: rows of a chunk in scratch
+// memory, padded with zeros to kChunk rows of padded_dim columns.
 #pragma once
 
 #include "kernels/core/feature_map.h"
 #include "kernels/cpu/arena.h"
-#include "kernels/cpu/lanes/gemm.h"
+#include "kernels/cpu/lanes/linear_products.h"
 #include "kernels/cpu/lanes/simd_math.h"
 #include "kernels/cpu/lanes/tile.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
-/// Tokens of a chunk; a multiple of every vector.
-inline constexpr std::int64_t kChunk = 64;
-
 template <class Acc>
-constexpr std::int64_t vectors_for(std::int64_t columns) {
-  return (columns + Lanes<Acc>::kSize - 1) / Lanes<Acc>::kSize;
+constexpr std::int64_t vectors_of_row(std::int64_t dim) {
+  return padded_dim(dim) / Lanes<Acc>::kSize;
 }
+
+/// The rows of `view` from `token` on, to be fetched ahead as two halves of a chunk; nothing where
+/// rows do not follow on each other or the sequence has ended.
+template <class T>
+inline Ahead chunk_ahead(const TypedView<T>& view, std::int64_t batch_idx, std::int64_t head,
+                         std::int64_t token) {
+  const auto* rows = reinterpret_cast<const char*>(view.row(batch_idx, head, 0));
+  const std::int64_t row_bytes = view.strides[2] * static_cast<std::int64_t>(sizeof(T));
+  const bool follow = view.strides[2] == view.sizes[3] && token >= 0 && token < view.sizes[2];
+  if (!follow) token = 0;
+  return {rows + token * row_bytes, rows + (token + kChunk / 2) * row_bytes};
+}
+
+/// The rows of two tensors side by side.
+inline Ahead side_by_side(const Ahead& a, const Ahead& b) { return {a.first, b.first}; }
 
 template <class Acc>
 inline void fill_zero(Acc* data, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += Lanes<Acc>::kSize) Lanes<Acc>(0.0).store(data + i);
+}
+
+template <class Acc>
+inline void copy_row(const Acc* from, Acc* to, std::int64_t columns) {
+  for (std::int64_t c = 0; c < columns; c += Lanes<Acc>::kSize) {
+    Lanes<Acc>::load(from + c).store(to + c);
+  }
 }
 
 /// Sum of a[i] * b[i]; both padded with zeros to whole vectors.
@@ -43,33 +62,85 @@ inline void decay_and_add(Acc* to, Acc factor, const Acc* row, Acc weight, std::
   }
 }
 
+/// dst[row] = src[row] * gates[row] for a chunk; in place where dst == src.
 template <class Acc>
-inline void scale_row(Acc* row, Acc factor, std::int64_t columns) {
+inline void scale_rows(const Acc* src, const Acc* gates, std::int64_t stride, Acc* dst) {
   using V = Lanes<Acc>;
-  for (std::int64_t c = 0; c < columns; c += V::kSize)
-    (V::load(row + c) * V(factor)).store(row + c);
+  for (std::int64_t r = 0; r < kChunk; ++r) {
+    const V gate(gates[r]);
+    for (std::int64_t c = 0; c < stride; c += V::kSize) {
+      (V::load(src + r * stride + c) * gate).store(dst + r * stride + c);
+    }
+  }
 }
 
-/// dst[row] = phi(src[row]), widened; columns up to dst_stride become 0.
-template <class T, class Acc>
-inline void map_rows(FeatureMapKind kind, const T* src, std::int64_t src_stride, std::int64_t rows,
-                     std::int64_t columns, Acc* dst, std::int64_t dst_stride) {
+/// dst[row] = f(src[row]), widened; columns from `columns` up to dst_stride and rows from `rows` up
+/// to kChunk become 0.
+template <class T, class Acc, class F>
+ATTNLAB_INLINE void map_chunk(const T* src, std::int64_t src_stride, std::int64_t rows,
+                              std::int64_t columns, Acc* dst, std::int64_t dst_stride, const F& f) {
   using V = Lanes<Acc>;
-  dispatch_feature_map(kind, [&](auto map) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t c = 0; c < dst_stride; c += V::kSize) {
-        const V value = map.map(load_partial(src + r * src_stride + c, columns - c));
-        select(lane_range<Acc>(0, columns - c), value, V(0.0)).store(dst + r * dst_stride + c);
-      }
+  const std::int64_t whole = columns / V::kSize * V::kSize;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const T* from = src + r * src_stride;
+    Acc* to = dst + r * dst_stride;
+    for (std::int64_t c = 0; c < whole; c += V::kSize) f(load(from + c)).store(to + c);
+    if (whole == dst_stride) continue;
+    for (std::int64_t c = whole; c < dst_stride; c += V::kSize) {
+      const V value = f(load_partial(from + c, columns - c));
+      select(lane_range<Acc>(0, columns - c), value, V(0.0)).store(to + c);
     }
+  }
+  if (rows < kChunk) fill_zero(dst + rows * dst_stride, (kChunk - rows) * dst_stride);
+}
+
+/// dst = phi(src) for the tokens of a chunk.
+template <class T, class Acc>
+inline __attribute__((noinline)) void load_features(FeatureMapKind kind, const T* src,
+                                                    std::int64_t src_stride, std::int64_t rows,
+                                                    std::int64_t columns, Acc* dst,
+                                                    std::int64_t dst_stride) {
+  dispatch_feature_map(kind, [&](auto map) {
+    map_chunk(
+        src, src_stride, rows, columns, dst,
+        dst_stride, [&](Lanes<Acc> x) __attribute__((always_inline)) { return map.map(x); });
   });
+}
+
+/// dst = src for the tokens of a chunk; returns whether no element is NaN or infinite.
+template <class T, class Acc>
+inline __attribute__((noinline)) bool load_chunk(const T* src, std::int64_t src_stride,
+                                                 std::int64_t rows, std::int64_t columns, Acc* dst,
+                                                 std::int64_t dst_stride) {
+  using V = Lanes<Acc>;
+  // x * 0 is 0 for finite x and NaN otherwise, and a NaN survives the sum.
+  V probe(0.0);
+  map_chunk(
+      src, src_stride, rows, columns, dst,
+      dst_stride, [&](Lanes<Acc> x) __attribute__((always_inline)) {
+        probe = fma(x, V(0.0), probe);
+        return x;
+      });
+  return reduce_add(probe) == Acc(0);
+}
+
+/// Whether no element of a chunk is NaN or infinite.
+template <class Acc>
+inline bool chunk_is_finite(const Acc* rows, std::int64_t stride) {
+  using V = Lanes<Acc>;
+  V probe(0.0);
+  for (std::int64_t i = 0; i < kChunk * stride; i += V::kSize) {
+    probe = fma(V::load(rows + i), V(0.0), probe);
+  }
+  return reduce_add(probe) == Acc(0);
 }
 
 /// dst[row] = grad[row] * phi'(.), from the values of phi; rounded.
 template <class T, class Acc>
-inline void store_feature_grad(FeatureMapKind kind, const Acc* grad, const Acc* features,
-                               std::int64_t stride, std::int64_t rows, std::int64_t columns, T* dst,
-                               std::int64_t dst_stride) {
+inline __attribute__((noinline)) void store_feature_grad(FeatureMapKind kind, const Acc* grad,
+                                                         const Acc* features, std::int64_t stride,
+                                                         std::int64_t rows, std::int64_t columns,
+                                                         T* dst, std::int64_t dst_stride) {
   using V = Lanes<Acc>;
   dispatch_feature_map(kind, [&](auto map) {
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -82,175 +153,95 @@ inline void store_feature_grad(FeatureMapKind kind, const Acc* grad, const Acc* 
   });
 }
 
-/// sums[i] = a_i . b_i from both transposed, [dim][kChunk], in the order in which gemm sums: where
-/// a_i . b_i stands against a_i . x of a product, equal terms cancel exactly.
+/// Sum of one vector of columns over the rows of a chunk.
+template <class Acc>
+ATTNLAB_INLINE Lanes<Acc> sum_column(const Acc* rows, std::int64_t stride) {
+  using V = Lanes<Acc>;
+  V even(0.0);
+  V odd(0.0);
+  for (std::int64_t r = 0; r < kChunk; r += 2) {
+    even = even + V::load(rows + r * stride);
+    odd = odd + V::load(rows + (r + 1) * stride);
+  }
+  return even + odd;
+}
+
+/// sums[c] = sum of the rows of a chunk.
+template <class Acc>
+inline void sum_rows(const Acc* rows, std::int64_t stride, Acc* sums) {
+  for (std::int64_t c = 0; c < stride; c += Lanes<Acc>::kSize) {
+    sum_column(rows + c, stride).store(sums + c);
+  }
+}
+
+/// dst[c][r] = src[r][c] for `rows` x `columns` in scratch memory, both whole vectors.
+template <class Acc>
+inline __attribute__((noinline)) void transpose(const Acc* src, std::int64_t src_stride,
+                                                std::int64_t rows, std::int64_t columns, Acc* dst,
+                                                std::int64_t dst_stride) {
+  using V = Lanes<Acc>;
+  constexpr int kSize = V::kSize;
+  for (std::int64_t r = 0; r < rows; r += kSize) {
+    for (std::int64_t c = 0; c < columns; c += kSize) {
+      V block[kSize];
+#pragma GCC unroll 16
+      for (int i = 0; i < kSize; ++i) block[i] = V::load(src + (r + i) * src_stride + c);
+      detail::transpose_in_registers<Acc>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kSize; ++i) block[i].store(dst + (c + i) * dst_stride + r);
+    }
+  }
+}
+
+/// sums[i] = a_i . b_i from both transposed, [dim][kChunk], in the order in which products sum:
+/// where a_i . b_i stands against a_i . x of a product, equal terms cancel exactly.
 template <class Acc>
 inline void column_dots(const Acc* at, const Acc* bt, std::int64_t dim, Acc* sums) {
   using V = Lanes<Acc>;
+  constexpr int kVectors = kChunk / V::kSize;
+  V total[kVectors];
+  for (int v = 0; v < kVectors; ++v) total[v] = V(0.0);
+  for (std::int64_t k = 0; k < dim; ++k) {
+    for (int v = 0; v < kVectors; ++v) {
+      total[v] = fma(V::load(at + k * kChunk + v * V::kSize),
+                     V::load(bt + k * kChunk + v * V::kSize), total[v]);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) total[v].store(sums + v * V::kSize);
+}
+
+/// The sum of the lanes of each vector: one vector of as many sums.
+template <class Acc>
+ATTNLAB_INLINE Lanes<Acc> sum_lanes(Lanes<Acc> (&rows)[Lanes<Acc>::kSize]) {
+  detail::transpose_in_registers<Acc>(rows);
+  for (int width = Lanes<Acc>::kSize / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) rows[i] = rows[i] + rows[i + width];
+  }
+  return rows[0];
+}
+
+/// What divides rows: value / denominator, correctly rounded but for rare cases, at the price of a
+/// multiplication. A denominator of 0 has the reciprocal 0; its row is for the caller to clear.
+template <class Acc>
+ATTNLAB_INLINE Lanes<Acc> divide(Lanes<Acc> numerator, Acc denominator, Acc reciprocal) {
+  using V = Lanes<Acc>;
+  const V factor(reciprocal);
+  const V quotient = numerator * factor;
+  const V rest = fma(quotient, V(-denominator), numerator);
+  return fma(rest, factor, quotient);
+}
+
+/// Reciprocals of a chunk's denominators, 0 for 0; returns whether there is a 0 among `count`.
+template <class Acc>
+inline bool invert(const Acc* denominators, std::int64_t count, Acc* reciprocals) {
+  using V = Lanes<Acc>;
   for (std::int64_t i = 0; i < kChunk; i += V::kSize) {
-    V sum(0.0);
-    for (std::int64_t k = 0; k < dim; ++k) {
-      sum = fma(V::load(at + k * kChunk + i), V::load(bt + k * kChunk + i), sum);
-    }
-    sum.store(sums + i);
+    const V value = V::load(denominators + i);
+    select(value == V(0.0), V(0.0), V(1.0) / value).store(reciprocals + i);
   }
-}
-
-/// Decay inside a chunk. With g_t = exp(log_decay_t): the gate of a pair (i, j), j <= i, is the
-/// product of g over (j, i]. Products instead of differences of sums: a decay of 0 is no special
-/// case.
-template <class Acc>
-struct Gates {
-  bool active = false;
-  Acc* step;         ///< [kChunk] g
-  Acc* from_before;  ///< [kChunk] product over [0, i]: from the end of the chunk before to i
-  Acc* to_end;       ///< [kChunk] product over (i, n)
-  Acc* pairs;        ///< [kChunk][kChunk], row r column c: gate of the pair, 0 on the wrong side
-  Acc whole = 1;     ///< product over the chunk
-
-  explicit Gates(Arena& arena) {
-    step = arena.take<Acc>(kChunk);
-    from_before = arena.take<Acc>(kChunk);
-    to_end = arena.take<Acc>(kChunk);
-    pairs = arena.take<Acc>(kChunk * kChunk);
-  }
-
-  /// `lower`: pairs[i][j] for j <= i; otherwise its transpose, pairs[j][i].
-  void compute(const LinearOptions& options, std::int64_t batch_idx, std::int64_t head,
-               std::int64_t begin, std::int64_t count, bool lower) {
-    using V = Lanes<Acc>;
-    active = options.log_decay != nullptr;
-    whole = 1;
-    if (!active) {
-      for (std::int64_t i = 0; i < kChunk; ++i) step[i] = from_before[i] = to_end[i] = 1;
-      return;
-    }
-    const float* decay = options.log_decay + batch_idx * options.decay_batch_stride +
-                         head * options.decay_head_stride;
-    for (std::int64_t i = 0; i < kChunk; ++i) {
-      step[i] = i < count ? static_cast<Acc>(decay[(begin + i) * options.decay_token_stride]) : 0;
-    }
-    for (std::int64_t i = 0; i < kChunk; i += V::kSize) {
-      exp2(V::load(step + i) * V(kLog2E)).store(step + i);
-    }
-    for (std::int64_t i = 0; i < count; ++i) from_before[i] = whole = whole * step[i];
-    Acc tail = 1;
-    for (std::int64_t i = count - 1; i >= 0; --i) {
-      to_end[i] = tail;
-      tail *= step[i];
-    }
-    const Acc* previous = nullptr;
-    for (std::int64_t n = 0; n < count; ++n) {
-      const std::int64_t r = lower ? n : count - 1 - n;
-      Acc* row = pairs + r * kChunk;
-      const V factor(n == 0 ? Acc(0) : step[lower ? r : r + 1]);
-      for (std::int64_t c = 0; c < kChunk; c += V::kSize) {
-        (previous == nullptr ? V(0.0) : V::load(previous + c) * factor).store(row + c);
-      }
-      row[r] = 1;
-      previous = row;
-    }
-  }
-};
-
-/// The denominators phi(q_i) . z_i of a chunk, z running from token to token.
-template <class Acc>
-struct Denominators {
-  Acc* z;          ///< [D] the running sum of keys
-  Acc* z_rows;     ///< [kChunk][D] its value at each token
-  Acc* in_chunk;   ///< [D] the part of it that the chunk has added
-  Acc* z_columns;  ///< [head_dim][kChunk]
-  Acc* q_columns;  ///< [head_dim][kChunk]
-  Acc* values;     ///< [kChunk]
-
-  Denominators(Arena& arena, std::int64_t head_dim)
-      : z(arena.take<Acc>(padded_dim(head_dim))),
-        z_rows(arena.take<Acc>(kChunk * padded_dim(head_dim))),
-        in_chunk(arena.take<Acc>(padded_dim(head_dim))),
-        z_columns(arena.take<Acc>(head_dim * kChunk)),
-        q_columns(arena.take<Acc>(head_dim * kChunk)),
-        values(arena.take<Acc>(kChunk)) {}
-
-  /// Takes in the keys and computes the values, summed in the order of the scores phi(q) . phi(k):
-  /// a token that sees only itself is weighted with exactly 1.
-  void advance(const Acc* q, const Acc* k, std::int64_t count, std::int64_t head_dim,
-               const Gates<Acc>& gates) {
-    using V = Lanes<Acc>;
-    const std::int64_t stride = padded_dim(head_dim);
-    fill_zero(in_chunk, stride);
-    for (std::int64_t i = 0; i < count; ++i) {
-      decay_and_add(in_chunk, gates.step[i], k + i * stride, Acc(1), stride);
-      for (std::int64_t c = 0; c < stride; c += V::kSize) {
-        fma(V::load(z + c), V(gates.from_before[i]), V::load(in_chunk + c))
-            .store(z_rows + i * stride + c);
-      }
-    }
-    for (std::int64_t c = 0; c < stride; c += V::kSize) {
-      V::load(z_rows + (count - 1) * stride + c).store(z + c);
-    }
-    load_transposed(z_rows, stride, count, head_dim, Acc(1), z_columns, kChunk);
-    load_transposed(q, stride, count, head_dim, Acc(1), q_columns, kChunk);
-    column_dots(q_columns, z_columns, head_dim, values);
-  }
-};
-
-/// row / denominator, correctly rounded but for rare cases, at the price of a multiplication.
-template <class Acc>
-inline void divide_row(Acc* row, Acc denominator, std::int64_t columns) {
-  using V = Lanes<Acc>;
-  const V factor(Acc(1) / denominator);
-  for (std::int64_t c = 0; c < columns; c += V::kSize) {
-    const V numerator = V::load(row + c);
-    const V quotient = numerator * factor;
-    const V rest = fma(quotient, V(-denominator), numerator);
-    fma(rest, factor, quotient).store(row + c);
-  }
-}
-
-/// out[r][c] = (x_r . y_c + shift) * gate for the pairs of the lower (c <= r) or upper (c >= r)
-/// triangle, 0 on the other side, also where x or y is NaN there. yt = y transposed, [dim][kChunk].
-/// `query_shift` [kChunk] (or null) belongs to the later token of a pair: r of the lower, c of the
-/// upper triangle.
-template <class Acc>
-inline void triangle_scores(bool lower, std::int64_t count, std::int64_t dim, const Acc* x,
-                            std::int64_t ldx, const Acc* yt, const Gates<Acc>& gates,
-                            const Acc* query_shift, Acc* out) {
-  using V = Lanes<Acc>;
-  // Rows of a step: whole register blocks, and few enough to leave out most of the other side.
-  constexpr std::int64_t kRows = 2 * block_rows(kMaxBlockVectors);
-  for (std::int64_t r = 0; r < count; r += kRows) {
-    const std::int64_t end = lesser(r + kRows, count);
-    const std::int64_t first = lower ? 0 : r / V::kSize * V::kSize;
-    const std::int64_t last = lower ? end : count;
-    gemm<Acc, Init::kZero, ALayout::kRows>(vectors_for<Acc>(last - first), r, end, dim,
-                                           {x, ldx, yt + first, kChunk, out + first, kChunk});
-    for (std::int64_t i = r; i < end; ++i) {
-      for (std::int64_t c = first; c < last; c += V::kSize) {
-        V value = V::load(out + i * kChunk + c);
-        if (query_shift != nullptr) {
-          value = value + (lower ? V(query_shift[i]) : V::load(query_shift + c));
-        }
-        if (gates.active) value = value * V::load(gates.pairs + i * kChunk + c);
-        const auto kept = lower ? lane_range<Acc>(0, i + 1 - c) : lane_range<Acc>(i - c, V::kSize);
-        select(kept, value, V(0.0)).store(out + i * kChunk + c);
-      }
-    }
-  }
-}
-
-/// c[r] += sum of a[r][k] * b[k] over the triangle k <= r (lower) or k >= r. `careful` keeps rows
-/// of b beyond the triangle away even though a is 0 there: needed where b is not finite.
-template <class Acc>
-inline void triangle_product(bool lower, std::int64_t count, std::int64_t vectors, const Acc* a,
-                             const Acc* b, std::int64_t ldb, Acc* c, std::int64_t ldc) {
-  const bool careful = !all_finite(RowsView<Acc>{b, ldb}, count, vectors * Lanes<Acc>::kSize);
-  const std::int64_t step = careful ? 1 : block_rows(kMaxBlockVectors);
-  for (std::int64_t r = 0; r < count; r += step) {
-    const std::int64_t end = lesser(r + step, count);
-    const std::int64_t first = lower ? 0 : r;
-    gemm<Acc, Init::kAdd, ALayout::kRows>(vectors, r, end, (lower ? end : count) - first,
-                                          {a + first, kChunk, b + first * ldb, ldb, c, ldc});
-  }
+  bool any = false;
+  for (std::int64_t i = 0; i < count; ++i) any = any || denominators[i] == Acc(0);
+  return any;
 }
 
 /// The tasks that share nothing: heads, or groups of heads with the same keys.

@@ -1,45 +1,57 @@
 // Forward linear attention in chunks (Hua et al. 2022, arXiv 2202.10447; Yang et al. 2023, arXiv
-// 2312.06635): out = (Q * gate) S + mask(Q K^T) V, then S = decay * S + K^T V. The denominators
-// come from a running z, token by token.
+// 2312.06635): out = (mask(Q K^T) V + (Q * gate) S) / denominator, then S = decay * S + K^T V. The
+// denominators are sums of the weights themselves: of the rows of mask(Q K^T), and of Q z for what
+// came before the chunk. So a token that sees only itself is weighted with exactly 1.
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/lanes/kernels.h"
-#include "kernels/cpu/lanes/linear_common.h"
+#include "kernels/cpu/lanes/linear_gates.h"
+#include "kernels/cpu/lanes/linear_state.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
 namespace {
 
 /// One worker's memory; D and E are the padded head_dim and head_dim_v.
-template <class Acc>
+template <class T>
 struct LinearScratch {
-  Acc* state;         ///< [head_dim][E]
-  Acc* q;             ///< [kChunk][D] features
-  Acc* k;             ///< [kChunk][D] features
-  Acc* k_transposed;  ///< [head_dim][kChunk]
-  Acc* v;             ///< [kChunk][E]
-  Acc* out;           ///< [kChunk][E]
-  Acc* scores;        ///< [kChunk][kChunk]
+  using Acc = Accumulator<T>;
+  SegmentedState<Acc> state;  ///< [D][E] and z [D]
+  Acc* q;                     ///< [kChunk][D] features
+  Acc* k;                     ///< [kChunk][D] features
+  Acc* k_transposed;          ///< [D][kChunk]
+  Acc* v;                     ///< [kChunk][E]
+  Acc* scores;                ///< [kChunk][kChunk]
+  Acc* key_sum;               ///< [D] of the chunk
+  Acc* denominators;          ///< [kChunk]
+  Acc* reciprocals;           ///< [kChunk]
+  T* out;                     ///< [kChunk][E] where rows of the tensor are not whole
   Gates<Acc> gates;
-  Denominators<Acc> denominators;
 
   LinearScratch(Arena& arena, const AttentionShape& shape)
-      : state(arena.take<Acc>(shape.head_dim * padded_dim(shape.head_dim_v))),
-        q(arena.take<Acc>(kChunk * padded_dim(shape.head_dim))),
-        k(arena.take<Acc>(kChunk * padded_dim(shape.head_dim))),
-        k_transposed(arena.take<Acc>(shape.head_dim * kChunk)),
-        v(arena.take<Acc>(kChunk * padded_dim(shape.head_dim_v))),
-        out(arena.take<Acc>(kChunk * padded_dim(shape.head_dim_v))),
+      : LinearScratch(arena, padded_dim(shape.head_dim), padded_dim(shape.head_dim_v)) {}
+
+  LinearScratch(Arena& arena, std::int64_t dim, std::int64_t dim_v)
+      : state({dim, dim_v, dim},
+              arena.take<Acc>(SegmentedState<Acc>::buffer_size({dim, dim_v, dim}))),
+        q(arena.take<Acc>(kChunk * dim)),
+        k(arena.take<Acc>(kChunk * dim)),
+        k_transposed(arena.take<Acc>(dim * kChunk)),
+        v(arena.take<Acc>(kChunk * dim_v)),
         scores(arena.take<Acc>(kChunk * kChunk)),
-        gates(arena),
-        denominators(arena, shape.head_dim) {}
+        key_sum(arena.take<Acc>(dim)),
+        denominators(arena.take<Acc>(kChunk)),
+        reciprocals(arena.take<Acc>(kChunk)),
+        out(arena.take<T>(kChunk * dim_v)),
+        gates(arena) {}
 };
 
 template <class T>
 class LinearHead {
   using Acc = Accumulator<T>;
+  using V = Lanes<Acc>;
 
  public:
-  LinearHead(const LinearAttentionArgs& args, LinearScratch<Acc>& scratch, std::int64_t batch_idx,
+  LinearHead(const LinearAttentionArgs& args, LinearScratch<T>& scratch, std::int64_t batch_idx,
              std::int64_t kv_head)
       : args_(args),
         options_(args.options),
@@ -51,126 +63,162 @@ class LinearHead {
         dim_v_(padded_dim(shape_.head_dim_v)) {}
 
   void run_causal(std::int64_t head) {
-    clear_state();
+    scratch_.state.clear();
     for (std::int64_t t = 0; t < shape_.seqlen_k; t += kChunk) {
-      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
-      load_keys(t, count);
-      load_queries(head, t, count);
-      scratch_.gates.compute(options_, batch_idx_, head, t, count, true);
-      causal_chunk(count);
-      store_out(head, t, count);
+      if (t != 0 && t % kSegment == 0) scratch_.state.begin_next_segment();
+      causal_chunk(head, t, lesser(kChunk, shape_.seqlen_k - t));
     }
   }
 
   /// All heads of the group: the state of the last key, then the queries.
   void run_full(std::int64_t group) {
-    clear_state();
+    scratch_.state.clear();
+    scratch_.gates.compute(options_, batch_idx_, 0, 0, kChunk, Triangle::kLower);
     for (std::int64_t t = 0; t < shape_.seqlen_k; t += kChunk) {
-      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
-      load_keys(t, count);
-      for (std::int64_t i = 0; i < count; ++i) {
-        decay_and_add(scratch_.denominators.z, Acc(1), scratch_.k + i * dim_, Acc(1), dim_);
-      }
-      add_to_state(count);
+      if (t != 0 && t % kSegment == 0) scratch_.state.begin_next_segment();
+      load_keys(t, lesser(kChunk, shape_.seqlen_k - t));
+      add_to_state(chunk_ahead(args_.k.as<const T>(), batch_idx_, kv_head_, t + kChunk));
     }
     for (std::int64_t head = kv_head_ * group; head < (kv_head_ + 1) * group; ++head) {
       for (std::int64_t t = 0; t < shape_.seqlen_q; t += kChunk) {
         const std::int64_t count = lesser(kChunk, shape_.seqlen_q - t);
         load_queries(head, t, count);
-        for (std::int64_t i = 0; i < count; ++i) {
-          scratch_.denominators.values[i] =
-              dot_rows(scratch_.q + i * dim_, scratch_.denominators.z, dim_);
-        }
-        query_state(count);
-        store_out(head, t, count);
+        compute_denominators(false);
+        write_out(head, t, count, Triangle::kNone);
       }
     }
   }
 
  private:
-  void clear_state() {
-    fill_zero(scratch_.state, shape_.head_dim * dim_v_);
-    fill_zero(scratch_.denominators.z, dim_);
-  }
+  /// Divides what the product sums and stores it in rows of T.
+  struct StoreOut {
+    T* out;
+    std::int64_t stride;
+    const Acc* denominators;  ///< null without normalising
+    const Acc* reciprocals;
+
+    ATTNLAB_INLINE void operator()(const Place& place, V sum) const {
+      if (denominators != nullptr) {
+        sum = divide(sum, denominators[place.row], reciprocals[place.row]);
+      }
+      store(out + place.row * stride + place.vector() * V::kSize, sum);
+    }
+  };
 
   void load_keys(std::int64_t begin, std::int64_t count) {
     const auto k = args_.k.as<const T>();
     const auto v = args_.v.as<const T>();
-    map_rows(options_.feature_map, k.row(batch_idx_, kv_head_, begin), k.strides[2], count,
-             shape_.head_dim, scratch_.k, dim_);
-    load_rows(v.row(batch_idx_, kv_head_, begin), v.strides[2], count, shape_.head_dim_v,
-              scratch_.v, dim_v_);
+    load_features(options_.feature_map, k.row(batch_idx_, kv_head_, begin), k.strides[2], count,
+                  shape_.head_dim, scratch_.k, dim_);
+    finite_values_ = load_chunk(v.row(batch_idx_, kv_head_, begin), v.strides[2], count,
+                                shape_.head_dim_v, scratch_.v, dim_v_);
   }
 
   void load_queries(std::int64_t head, std::int64_t begin, std::int64_t count) {
     const auto q = args_.q.as<const T>();
-    map_rows(options_.feature_map, q.row(batch_idx_, head, begin), q.strides[2], count,
-             shape_.head_dim, scratch_.q, dim_);
+    load_features(options_.feature_map, q.row(batch_idx_, head, begin), q.strides[2], count,
+                  shape_.head_dim, scratch_.q, dim_);
   }
 
-  void causal_chunk(std::int64_t count) {
-    const Gates<Acc>& gates = scratch_.gates;
-    scratch_.denominators.advance(scratch_.q, scratch_.k, count, shape_.head_dim, gates);
-    load_transposed(scratch_.k, dim_, count, shape_.head_dim, Acc(1), scratch_.k_transposed,
-                    kChunk);
-    triangle_scores(true, count, shape_.head_dim, scratch_.q, dim_, scratch_.k_transposed, gates,
-                    static_cast<const Acc*>(nullptr), scratch_.scores);
+  void causal_chunk(std::int64_t head, std::int64_t t, std::int64_t count) {
+    Gates<Acc>& gates = scratch_.gates;
+    load_keys(t, count);
+    load_queries(head, t, count);
+    gates.compute(options_, batch_idx_, head, t, count, Triangle::kLower);
+    transpose(scratch_.k, dim_, kChunk, dim_, scratch_.k_transposed, kChunk);
+    pair_products<Acc, Triangle::kLower>(
+        {scratch_.q, dim_, scratch_.k_transposed, kChunk, shape_.head_dim},
+        chunk_ahead(args_.k.as<const T>(), batch_idx_, kv_head_, t + kChunk),
+        {nullptr, gates.of_pairs(), scratch_.scores});
     if (gates.active) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        scale_row(scratch_.q + i * dim_, gates.from_before[i], dim_);
-        scale_row(scratch_.k + i * dim_, gates.to_end[i], dim_);
-      }
+      scale_rows(scratch_.q, gates.from_before, dim_, scratch_.q);
+      scale_rows(scratch_.k, gates.to_end, dim_, scratch_.k);
     }
-    query_state(count);
-    triangle_product(true, count, vectors_for<Acc>(shape_.head_dim_v), scratch_.scores, scratch_.v,
-                     dim_v_, scratch_.out, dim_v_);
-    if (gates.active) scale_row(scratch_.state, gates.whole, shape_.head_dim * dim_v_);
-    add_to_state(count);
+    compute_denominators(true);
+    write_out(head, t, count, Triangle::kLower);
+    add_to_state(chunk_ahead(args_.out.as<const T>(), batch_idx_, head, t + kChunk));
   }
 
-  void query_state(std::int64_t count) {
-    gemm<Acc, Init::kZero, ALayout::kRows>(
-        vectors_for<Acc>(shape_.head_dim_v), 0, count, shape_.head_dim,
-        {scratch_.q, dim_, scratch_.state, dim_v_, scratch_.out, dim_v_});
-  }
-
-  void add_to_state(std::int64_t count) {
-    gemm<Acc, Init::kAdd, ALayout::kColumns>(
-        vectors_for<Acc>(shape_.head_dim_v), 0, shape_.head_dim, count,
-        {scratch_.k, dim_, scratch_.v, dim_v_, scratch_.state, dim_v_});
-  }
-
-  void store_out(std::int64_t head, std::int64_t begin, std::int64_t count) {
-    const auto out = args_.out.as<T>();
-    for (std::int64_t i = 0; i < count; ++i) {
-      Acc* row = scratch_.out + i * dim_v_;
-      if (options_.normalize) {
-        const Acc denominator = scratch_.denominators.values[i];
-        if (denominator == Acc(0)) {
-          fill_zero(row, dim_v_);
-        } else {
-          divide_row(row, denominator, dim_v_);
+  /// q . z of the state, plus the rows of the scores.
+  void compute_denominators(bool with_scores) {
+    if (!options_.normalize) return;
+    const Acc* z = scratch_.state.row();
+    for (std::int64_t i = 0; i < kChunk; i += V::kSize) {
+      V sums[V::kSize];
+      for (int r = 0; r < V::kSize; ++r) {
+        const Acc* q = scratch_.q + (i + r) * dim_;
+        V sum(0.0);
+        for (std::int64_t c = 0; c < dim_; c += V::kSize) {
+          sum = fma(V::load(q + c), V::load(z + c), sum);
         }
+        for (std::int64_t c = 0; with_scores && c <= i; c += V::kSize) {
+          sum = sum + V::load(scratch_.scores + (i + r) * kChunk + c);
+        }
+        sums[r] = sum;
       }
-      store_rows(row, dim_v_, 1, shape_.head_dim_v, Acc(1), out.row(batch_idx_, head, begin + i),
-                 out.strides[2]);
+      sum_lanes<Acc>(sums).store(scratch_.denominators + i);
     }
+  }
+
+  void write_out(std::int64_t head, std::int64_t begin, std::int64_t count, Triangle side) {
+    const auto out = args_.out.as<T>();
+    T* rows = out.row(batch_idx_, head, begin);
+    const bool whole = count == kChunk && shape_.head_dim_v == dim_v_;
+    StoreOut store{whole ? rows : scratch_.out, whole ? out.strides[2] : dim_v_, nullptr,
+                   scratch_.reciprocals};
+    bool any_zero = false;
+    if (options_.normalize) {
+      any_zero = invert(scratch_.denominators, count, scratch_.reciprocals);
+      store.denominators = scratch_.denominators;
+    }
+    Ahead ahead =
+        side_by_side(chunk_ahead(args_.q.as<const T>(), batch_idx_, head, begin + kChunk),
+                     chunk_ahead(args_.v.as<const T>(), batch_idx_, kv_head_, begin + kChunk));
+    const ChunkOperands<Acc> op{.side = side,
+                                .pairs = {scratch_.scores, kChunk, scratch_.v, dim_v_, kChunk},
+                                .state = {scratch_.q, dim_, scratch_.state.total(), kPanels, dim_},
+                                .ahead = &ahead};
+    chunk_product<Acc, ALayout::kRows>(kChunk, dim_v_ / V::kSize, op, !finite_values_, store);
+    for (std::int64_t i = 0; i < count; ++i) {
+      T* row = store.out + i * store.stride;
+      if (any_zero && scratch_.denominators[i] == Acc(0)) clear_row(row);
+      if (!whole) copy_columns(row, rows + i * out.strides[2]);
+    }
+  }
+
+  void clear_row(T* row) const {
+    for (std::int64_t c = 0; c < shape_.head_dim_v; c += V::kSize) {
+      store_partial(row + c, V(0.0), shape_.head_dim_v - c);
+    }
+  }
+
+  void copy_columns(const T* from, T* to) const {
+    for (std::int64_t c = 0; c < shape_.head_dim_v; ++c) to[c] = from[c];
+  }
+
+  void add_to_state(const Ahead& ahead) {
+    if (options_.normalize) {
+      sum_rows(scratch_.k, dim_, scratch_.key_sum);
+    } else {
+      fill_zero(scratch_.key_sum, dim_);
+    }
+    scratch_.state.add_chunk(scratch_.k, scratch_.v, scratch_.key_sum, scratch_.gates.whole, ahead);
   }
 
   const LinearAttentionArgs& args_;
   const LinearOptions& options_;
   const AttentionShape& shape_;
-  LinearScratch<Acc>& scratch_;
+  LinearScratch<T>& scratch_;
   const std::int64_t batch_idx_, kv_head_, dim_, dim_v_;
+  bool finite_values_ = true;
 };
 
 template <class T>
 void run_tasks(const Job<LinearAttentionArgs>& job) {
-  using Acc = Accumulator<T>;
   const AttentionShape& shape = job.args->shape;
   const std::int64_t group = shape.heads / shape.kv_heads;
   Arena arena(job.scratch);
-  LinearScratch<Acc> scratch(arena, shape);
+  LinearScratch<T> scratch(arena, shape);
   for (std::int64_t task = job.queue->next(); task >= 0; task = job.queue->next()) {
     if (job.args->options.causal) {
       const std::int64_t head = task % shape.heads;
@@ -186,11 +234,8 @@ void run_tasks(const Job<LinearAttentionArgs>& job) {
 
 Partition linear_partition(const AttentionShape& shape, bool causal) {
   Arena arena;
-  if (shape.dtype == DType::kFloat64) {
-    LinearScratch<double>(arena, shape);
-  } else {
-    LinearScratch<float>(arena, shape);
-  }
+  dispatch_dtype(shape.dtype,
+                 [&](auto type) { LinearScratch<typename decltype(type)::type>(arena, shape); });
   return {shape.batch * (causal ? shape.heads : shape.kv_heads), arena.used_bytes(), 0};
 }
 
