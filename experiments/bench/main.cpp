@@ -34,7 +34,7 @@ constexpr int kExitUsage = 2;
 constexpr int kExitErrors = 3;
 
 struct Arguments {
-  std::vector<int> threads = {1, 2};
+  std::vector<int> threads;  ///< ascending
   bool all = false;
   bool smoke = false;
   bool cpu_time = false;
@@ -59,7 +59,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
       "environment makes our kernels use a lower instruction set. Exit codes: 0 measured (targets\n"
       "reached or not), 1 the file cannot be written, 2 wrong usage, 3 a case failed or "
       "disagreed.");
-  app.add_option("--threads", arguments.threads, "Thread counts (default 1,2)")
+  app.add_option("--threads", arguments.threads,
+                 "Thread counts (default 1,2, as far as there are CPUs)")
       ->delimiter(',')
       ->check(CLI::Range(1, 1024));
   app.add_flag("--all", arguments.all, "Every case instead of about five minutes of them");
@@ -89,6 +90,8 @@ Arguments parse_arguments(CLI::App& app, int argc, char** argv) {
   }
   add_options(app, arguments);
   app.parse(words);
+  if (arguments.threads.empty())
+    arguments.threads = available_cpus() > 1 ? std::vector{1, 2} : std::vector{1};
   std::sort(arguments.threads.begin(), arguments.threads.end());
   if (arguments.cpu_time) {
     if (arguments.threads.back() > 1) {
@@ -133,14 +136,42 @@ void keep_memory() {
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
+/// The CSV file: made before the first case, each row written when it is measured.
+class CsvFile {
+ public:
+  /// An empty path makes no file.
+  CsvFile(const std::string& path, RunInfo info) : path_(path), info_(std::move(info)) {
+    if (path_.empty()) return;
+    file_.open(path_, std::ios::binary);
+    write(csv_columns());
+  }
+
+  void add(const Result& result) {
+    if (!path_.empty()) write(csv_fields(result, info_));
+  }
+
+ private:
+  void write(const std::vector<std::string>& fields) {
+    file_ << analysis::csv_line(fields) << std::flush;
+    if (file_) return;
+    throw OutputError(fmt::format(
+        "[bench] cannot write '{}'; give a path in a folder that exists and has room", path_));
+  }
+
+  std::string path_;
+  RunInfo info_;
+  std::ofstream file_;
+};
+
 /// One Google Benchmark per case: its time is our median.
 void register_cases(const std::vector<BenchCase>& cases, const MeasureOptions& options,
-                    std::vector<Result>& results) {
+                    std::vector<Result>& results, CsvFile& csv) {
   for (const BenchCase& bench_case : cases) {
-    const auto body = [&results, bench_case, options](benchmark::State& state) {
+    const auto body = [&results, &csv, bench_case, options](benchmark::State& state) {
       for ([[maybe_unused]] auto _ : state) {
         const Result result = measure_case(bench_case, options);
         results.push_back(result);
+        csv.add(result);
         if (!result.ok()) {
           state.SkipWithError(result.error.c_str());
           break;
@@ -157,18 +188,6 @@ void register_cases(const std::vector<BenchCase>& cases, const MeasureOptions& o
         ->Iterations(1)
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond);
-  }
-}
-
-void write_csv(const std::string& path, const std::vector<Result>& results, const RunInfo& info) {
-  std::string text = analysis::csv_line(csv_columns());
-  for (const Result& result : results) text += analysis::csv_line(csv_fields(result, info));
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) {
-    throw OutputError(
-        fmt::format("[bench] cannot write '{}'; give a path in a folder that exists", path));
   }
 }
 
@@ -198,11 +217,11 @@ int run(const Arguments& arguments, char* program) {
   const std::string environment = environment_text(arguments, info);
   std::cerr << environment;
   std::vector<Result> results;
-  register_cases(selected_cases(arguments), arguments.measure, results);
-  benchmark::RunSpecifiedBenchmarks();
-  if (results.empty()) return 0;  // --benchmark_list_tests, or a filter that nothing matches
+  CsvFile csv(arguments.csv, info);
+  register_cases(selected_cases(arguments), arguments.measure, results, csv);
+  if (benchmark::RunSpecifiedBenchmarks() == 0) return kExitUsage;  // It has said why.
+  if (results.empty()) return 0;                                    // --benchmark_list_tests
 
-  if (!arguments.csv.empty()) write_csv(arguments.csv, results, info);
   const std::vector<GroupSummary> groups = summarize(results);
   std::cout << '\n' << environment << '\n' << case_table(results) << '\n' << summary_table(groups);
   if (arguments.smoke) std::cout << "--smoke: tiny shapes, few samples; the times mean nothing\n";

@@ -53,6 +53,11 @@ std::vector<int> cpus_by_core() {
 
 }  // namespace
 
+int available_cpus() {
+  const cpu_set_t set = allowed_cpus();
+  return CPU_COUNT(&set);
+}
+
 void pin_by_restart(int max_threads, char** argv) {
   if (std::getenv("OMP_PLACES") != nullptr) return;
   const std::vector<int> cpus = cpus_by_core();

@@ -5,6 +5,9 @@
 
 namespace attnlab::bench {
 
+/// CPUs that this process may use.
+int available_cpus();
+
 /// Makes every OpenMP thread of this program stay on one CPU: sets OMP_PLACES and OMP_PROC_BIND,
 /// which libgomp reads only when it is loaded, and starts the program again with the same words.
 /// Returns at once where OMP_PLACES is set already (by the first start, or by the user). The CPUs

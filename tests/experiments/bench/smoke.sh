@@ -31,3 +31,6 @@ status=0
 status=0
 "$program" --smoke --threads=1 --benchmark_filter=naive --csv "$folder/none/x.csv" >/dev/null 2>&1 || status=$?
 [ "$status" -eq 1 ] || fail "an unwritable file gave exit code $status"
+status=0
+"$program" --smoke --threads=1 --benchmark_filter=no_such_case >/dev/null 2>&1 || status=$?
+[ "$status" -eq 2 ] || fail "a filter that matches nothing gave exit code $status"
