@@ -60,5 +60,30 @@ TEST(MeasurePair, AProblemBecomesAnErrorRow) {
   EXPECT_THAT(result.error, ::testing::HasSubstr("do not divide 100 tokens"));
 }
 
+TEST(MeasurePair, AWrongResultIsNotTimed) {
+  const PinnedScope pinned;
+  // We see a window of 16 keys, this peer all keys before the query.
+  const BenchCase c{.group = "window", .seqlen = 64, .head_dim = 8, .causal = true, .window = 16};
+  const Result result = measure_case(c, options());
+  EXPECT_THAT(result.error, ::testing::HasSubstr("torch_sdpa differ by"));
+  EXPECT_GT(result.relative_l2, result.tolerance);
+  EXPECT_EQ(result.samples, 0);
+}
+
+TEST(MeasurePair, ARightResultIsTimed) {
+  const PinnedScope pinned;
+  MeasureOptions quick = options();
+  quick.time_s = 1e-3;
+  quick.min_samples = 2;
+  const BenchCase c{.group = "exact_forward", .seqlen = 64, .head_dim = 8, .causal = true};
+  const Result result = measure_case(c, quick);
+  EXPECT_EQ(result.error, "");
+  EXPECT_EQ(result.samples, 2);
+  EXPECT_GT(result.ours.median_ms, 0);
+  EXPECT_GT(result.theirs.median_ms, 0);
+  EXPECT_GT(result.ceilings.at(result.ceiling), 0);
+  EXPECT_LE(result.relative_l2, result.tolerance);
+}
+
 }  // namespace
 }  // namespace attnlab::bench
