@@ -76,18 +76,19 @@ class ForwardTile {
     const auto k = args_.k.as<const T>();
     const auto k_rows = view_rows(k.row(tile_.batch_idx, tile_.kv_head, begin), k.strides[2], count,
                                   shape.head_dim, scratch_.k, padded_dim(shape.head_dim));
-    gemm_tile<Acc, Init::kZero, ALayout::kRows>(
+    const auto v = args_.v.as<const T>();
+    const auto v_rows = view_rows(v.row(tile_.batch_idx, tile_.kv_head, begin), v.strides[2], count,
+                                  shape.head_dim_v, scratch_.v, padded_dim(shape.head_dim_v));
+    gemm_tile<Acc, Init::kZero, ALayout::kRows, true>(
         count, shape.head_dim,
-        {k_rows.data, k_rows.stride, scratch_.q, kWidth, scratch_.scores, kWidth});
+        {k_rows.data, k_rows.stride, scratch_.q, kWidth, scratch_.scores, kWidth, nullptr,
+         v_rows.data, v_rows.stride});
     if constexpr (!Score::kIsIdentity) apply_score(begin, count);
     if (partial) hide_masked(begin, count);
 
     V factors[kTileVectors];
     update_softmax(count, factors);
 
-    const auto v = args_.v.as<const T>();
-    const auto v_rows = view_rows(v.row(tile_.batch_idx, tile_.kv_head, begin), v.strides[2], count,
-                                  shape.head_dim_v, scratch_.v, padded_dim(shape.head_dim_v));
     GemmOperands<Acc> op{v_rows.data,  v_rows.stride, scratch_.scores, kWidth,
                          scratch_.out, kWidth,        factors};
     if (partial && !all_finite(v_rows, count, shape.head_dim_v)) {
@@ -134,19 +135,35 @@ class ForwardTile {
   void update_softmax(std::int64_t count, V (&factors)[kTileVectors]) {
     for (int v = 0; v < kTileVectors; ++v) {
       Acc* column = scratch_.scores + v * V::kSize;
-      V tile_max(-__builtin_inf());
-      for (std::int64_t i = 0; i < count; ++i)
-        tile_max = max(tile_max, V::load(column + i * kWidth));
-      factors[v] = softmax_[v].update(tile_max);
+      factors[v] = softmax_[v].update(column_max(column, count));
       const V reference = softmax_[v].reference();
-      V sum(0.0);
-      for (std::int64_t i = 0; i < count; ++i) {
+      // Chains of their own: one would have to wait for each addition.
+      V sums[2] = {V(0.0), V(0.0)};
+      const auto add_weight = [&](std::int64_t i, V& sum) {
         const V weight = exp2(V::load(column + i * kWidth) - reference);
         weight.store(column + i * kWidth);
         sum = sum + weight;
+      };
+      std::int64_t i = 0;
+      for (; i + 2 <= count; i += 2) {
+        add_weight(i, sums[0]);
+        add_weight(i + 1, sums[1]);
       }
-      softmax_[v].add(sum);
+      if (i < count) add_weight(i, sums[0]);
+      softmax_[v].add(sums[0] + sums[1]);
     }
+  }
+
+  static V column_max(const Acc* column, std::int64_t count) {
+    V largest[4];
+    for (V& v : largest) v = V(-__builtin_inf());
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) largest[j] = max(largest[j], V::load(column + (i + j) * kWidth));
+    }
+    for (; i < count; ++i) largest[0] = max(largest[0], V::load(column + i * kWidth));
+    return max(max(largest[0], largest[1]), max(largest[2], largest[3]));
   }
 
   void write_out() {

@@ -46,10 +46,40 @@ struct GemmOperands {
   T* c;
   std::int64_t ldc;
   const Lanes<T>* scale = nullptr;  ///< one per vector of C, for Init::kScaleAdd
+  const T* soon = nullptr;          ///< row major like A, of as many rows and `depth` columns: what
+  std::int64_t soon_stride = 0;     ///< the next product reads, fetched together with A
+};
+
+/// Fetches a line per step of the depth: of the next rows of A, and of the rows of `soon`. Products
+/// of hot tiles reach 0.93 of the FMA peak, with streamed tiles 0.7 to 0.84 without this and 0.87
+/// with it.
+template <class T>
+class Prefetcher {
+ public:
+  ATTNLAB_INLINE Prefetcher(const T* next_a, const T* soon) : next_a_(next_a), soon_(soon) {}
+
+  ATTNLAB_INLINE void step(std::int64_t k, std::int64_t depth, const GemmOperands<T>& op) {
+    if (k % 2 == 0) {
+      __builtin_prefetch(next_a_ + column_);
+    } else {
+      __builtin_prefetch(soon_ + column_);
+      column_ += 64 / static_cast<int>(sizeof(T));
+      if (column_ >= depth) {
+        column_ = 0;
+        next_a_ += op.lda;
+        soon_ += op.soon_stride;
+      }
+    }
+  }
+
+ private:
+  const T* next_a_;
+  const T* soon_;
+  std::int64_t column_ = 0;
 };
 
 /// One block of C in registers.
-template <class T, int kRows, int kVectors, Init kInit, ALayout kLayout>
+template <class T, int kRows, int kVectors, Init kInit, ALayout kLayout, bool kPrefetch>
 ATTNLAB_INLINE void gemm_block(std::int64_t row, std::int64_t vector, std::int64_t depth,
                                const GemmOperands<T>& op) {
   using V = Lanes<T>;
@@ -64,7 +94,11 @@ ATTNLAB_INLINE void gemm_block(std::int64_t row, std::int64_t vector, std::int64
   const std::int64_t row_step = kLayout == ALayout::kRows ? op.lda : 1;
   const std::int64_t depth_step = kLayout == ALayout::kRows ? 1 : op.lda;
   const T* a = op.a + row * row_step;
+  [[maybe_unused]] Prefetcher<T> prefetcher(a + kRows * row_step, op.soon + row * op.soon_stride);
+  // Fewer address computations, which would take the place of FMAs on their ports.
+#pragma GCC unroll 4
   for (std::int64_t k = 0; k < depth; ++k) {
+    if constexpr (kPrefetch) prefetcher.step(k, depth, op);
     V operand[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) operand[v] = V::load(b + v * V::kSize);
@@ -94,19 +128,19 @@ ATTNLAB_INLINE void gemm_block(std::int64_t row, std::int64_t vector, std::int64
 }
 
 /// All rows of `kVectors` columns of vectors.
-template <class T, int kVectors, Init kInit, ALayout kLayout>
+template <class T, int kVectors, Init kInit, ALayout kLayout, bool kPrefetch = false>
 inline __attribute__((noinline)) void gemm_columns(std::int64_t vector, std::int64_t row_begin,
                                                    std::int64_t row_end, std::int64_t depth,
                                                    const GemmOperands<T>& op) {
   constexpr int kRows = block_rows(kVectors);
   std::int64_t r = row_begin;
   for (; r + kRows <= row_end; r += kRows) {
-    gemm_block<T, kRows, kVectors, kInit, kLayout>(r, vector, depth, op);
+    gemm_block<T, kRows, kVectors, kInit, kLayout, kPrefetch>(r, vector, depth, op);
   }
   for (; r + 2 <= row_end; r += 2) {
-    gemm_block<T, 2, kVectors, kInit, kLayout>(r, vector, depth, op);
+    gemm_block<T, 2, kVectors, kInit, kLayout, kPrefetch>(r, vector, depth, op);
   }
-  if (r < row_end) gemm_block<T, 1, kVectors, kInit, kLayout>(r, vector, depth, op);
+  if (r < row_end) gemm_block<T, 1, kVectors, kInit, kLayout, kPrefetch>(r, vector, depth, op);
 }
 
 /// Rows [row_begin, row_end) of C, `vectors` vectors wide.
@@ -142,9 +176,9 @@ inline void gemm(std::int64_t vectors, std::int64_t row_begin, std::int64_t row_
 }
 
 /// The same for tiles of exactly kTileVectors vectors.
-template <class T, Init kInit, ALayout kLayout>
+template <class T, Init kInit, ALayout kLayout, bool kPrefetch = false>
 inline void gemm_tile(std::int64_t rows, std::int64_t depth, const GemmOperands<T>& op) {
-  gemm_columns<T, kTileVectors, kInit, kLayout>(0, 0, rows, depth, op);
+  gemm_columns<T, kTileVectors, kInit, kLayout, kPrefetch>(0, 0, rows, depth, op);
 }
 
 }  // namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE
