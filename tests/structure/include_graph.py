@@ -19,14 +19,17 @@ MAY_INCLUDE = {
     "variants/*": ["kernels/core", "kernels/ops", "variants/api", "variants/<own>"],
     "analysis": ["analysis", "kernels/core"],
     "experiments": ["kernels/core", "variants/api", "analysis", "experiments"],
+    # The benchmark of the kernels needs them, and no variants.
+    "experiments/bench": ["kernels/core", "kernels/cpu", "kernels/ops", "analysis",
+                          "experiments/bench", "experiments/measure"],
 }
 # External headers and the only folders that may include them.
 ONLY_IN = {
     r"(torch|ATen|c10)/": ["kernels/ops", "variants", "experiments/measure", "experiments/models",
                            "experiments/runner", "experiments/tasks", "experiments/cli",
-                           "experiments/main.cpp", "tests"],
+                           "experiments/bench", "experiments/main.cpp", "tests"],
     r"yaml-cpp/": ["experiments/config", "tests/experiments/config"],
-    r"benchmark/": ["experiments/measure"],
+    r"benchmark/": ["experiments/measure", "experiments/bench"],
     r"cuda": ["kernels/cuda", "kernels/ops/cuda.cpp", "kernels/core/host_device.h", "tests"],
 }
 TOP = ("kernels", "variants", "analysis", "experiments")
@@ -75,6 +78,7 @@ def self_test():
         "experiments/cli/c.cpp": "#include <yaml-cpp/yaml.h>",
         "analysis/t.cpp": "#include <torch/torch.h>",
         "experiments/runner/b.cpp": "#include <benchmark/benchmark.h>",
+        "experiments/bench/b.cpp": '#include "variants/api/variant.h"',
         "kernels/cpu/c.h": "#include <cuda_runtime.h>",
     }
     with tempfile.TemporaryDirectory() as scratch:
