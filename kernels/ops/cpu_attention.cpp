@@ -1,9 +1,10 @@
-// CPU kernels of attention and decode_attention: check, plan, allocate, run.
+// CPU kernels of attention: check, plan, allocate, run.
+
+#include "kernels/ops/cpu_attention.h"
 
 #include <limits>
 #include <optional>
 #include <tuple>
-#include <vector>
 
 #include "kernels/cpu/flash_attention.h"
 #include "kernels/ops/checks.h"
@@ -13,48 +14,12 @@
 #include "kernels/ops/torch_pch.h"
 
 namespace attnlab::ops {
-namespace {
 
 using at::Tensor;
-using Gradients = std::tuple<Tensor, Tensor, Tensor>;
 
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
-
-/// Mask and score of one call; what they point to lives in the caller.
-struct Rules {
-  MaskOptions mask;
-  ScoreOptions score;
-};
-
-std::tuple<Tensor, Tensor> run_forward(const Tensor& q, const Tensor& k, const Tensor& v,
-                                       const AttentionShape& shape, const Rules& rules) {
-  Tensor out = empty_out(q, v);
-  Tensor lse = empty_lse(q);
-  if (is_empty(shape)) {
-    out.zero_();
-    lse.fill_(kMinusInfinity);
-    return {out, lse};
-  }
-  const Tensor q_rows = with_contiguous_rows(q);
-  const Tensor k_rows = with_contiguous_rows(k);
-  const Tensor v_rows = with_contiguous_rows(v);
-  const AttentionArgs args{.shape = shape,
-                           .mask = rules.mask,
-                           .score = rules.score,
-                           .q = input_view(q_rows),
-                           .k = input_view(k_rows),
-                           .v = input_view(v_rows),
-                           .out = output_view(out),
-                           .lse = output_view(lse)};
-  const KernelPlan plan = cpu::plan_flash_attention(shape, num_threads());
-  const Tensor workspace = empty_workspace(plan);
-  cpu::flash_attention(args, plan, bytes_of(workspace), torch_parallel());
-  return {out, lse};
-}
-
-Gradients run_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k, const Tensor& v,
-                       const Tensor& out, const Tensor& lse, const AttentionShape& shape,
-                       const Rules& rules) {
+Gradients run_flash_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
+                             const Tensor& v, const Tensor& out, const Tensor& lse,
+                             const AttentionShape& shape, const AttentionRules& rules) {
   auto [grad_q, grad_k, grad_v] = empty_gradients(q, k, v);
   if (is_empty(shape)) {
     return {grad_q.zero_(), grad_k.zero_(), grad_v.zero_()};
@@ -82,6 +47,36 @@ Gradients run_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
   return {grad_q, grad_k, grad_v};
 }
 
+namespace {
+
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+
+std::tuple<Tensor, Tensor> run_forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                                       const AttentionShape& shape, const AttentionRules& rules) {
+  Tensor out = empty_out(q, v);
+  Tensor lse = empty_lse(q);
+  if (is_empty(shape)) {
+    out.zero_();
+    lse.fill_(kMinusInfinity);
+    return {out, lse};
+  }
+  const Tensor q_rows = with_contiguous_rows(q);
+  const Tensor k_rows = with_contiguous_rows(k);
+  const Tensor v_rows = with_contiguous_rows(v);
+  const AttentionArgs args{.shape = shape,
+                           .mask = rules.mask,
+                           .score = rules.score,
+                           .q = input_view(q_rows),
+                           .k = input_view(k_rows),
+                           .v = input_view(v_rows),
+                           .out = output_view(out),
+                           .lse = output_view(lse)};
+  const KernelPlan plan = cpu::plan_flash_attention(shape, num_threads());
+  const Tensor workspace = empty_workspace(plan);
+  cpu::flash_attention(args, plan, bytes_of(workspace), torch_parallel());
+  return {out, lse};
+}
+
 std::tuple<Tensor, Tensor> attention_cpu(const Tensor& q, const Tensor& k, const Tensor& v,
                                          std::optional<double> scale, bool causal,
                                          std::int64_t window_left, std::int64_t window_right,
@@ -105,44 +100,8 @@ Gradients attention_backward_cpu(const Tensor& grad_out, const Tensor& q, const 
   check_out_like(kOp, "out", out, q, v);
   check_lse_like(kOp, lse, q);
   const AttentionShape shape = shape_of(q, k, v);
-  return run_backward(grad_out, q, k, v, out, lse, shape,
-                      {mask_of(options), score_of(options, shape)});
-}
-
-/// The rules of decoding; `lengths` receives the values of seqlens and must outlive the result.
-Rules decode_rules(const char* op, const AttentionShape& shape, std::optional<double> scale,
-                   const std::optional<Tensor>& seqlens, std::vector<std::int64_t>& lengths) {
-  Rules rules{.mask = {.causal = true}, .score = {.scale = scale_or_default(scale, shape)}};
-  if (seqlens) {
-    lengths = checked_seqlens_values(op, *seqlens, shape.seqlen_k);
-    rules.mask.seqlens_k = lengths.data();
-  }
-  return rules;
-}
-
-std::tuple<Tensor, Tensor> decode_attention_cpu(const Tensor& q, const Tensor& k, const Tensor& v,
-                                                std::optional<double> scale,
-                                                const std::optional<Tensor>& seqlens) {
-  constexpr const char* kOp = "decode_attention";
-  check_decode_attention(kOp, q, k, v, scale, seqlens);
-  const AttentionShape shape = shape_of(q, k, v);
-  std::vector<std::int64_t> lengths;
-  return run_forward(q, k, v, shape, decode_rules(kOp, shape, scale, seqlens, lengths));
-}
-
-Gradients decode_attention_backward_cpu(const Tensor& grad_out, const Tensor& q, const Tensor& k,
-                                        const Tensor& v, const Tensor& out, const Tensor& lse,
-                                        std::optional<double> scale,
-                                        const std::optional<Tensor>& seqlens) {
-  constexpr const char* kOp = "decode_attention_backward";
-  check_decode_attention(kOp, q, k, v, scale, seqlens);
-  check_out_like(kOp, "grad_out", grad_out, q, v);
-  check_out_like(kOp, "out", out, q, v);
-  check_lse_like(kOp, lse, q);
-  const AttentionShape shape = shape_of(q, k, v);
-  std::vector<std::int64_t> lengths;
-  return run_backward(grad_out, q, k, v, out, lse, shape,
-                      decode_rules(kOp, shape, scale, seqlens, lengths));
+  return run_flash_backward(grad_out, q, k, v, out, lse, shape,
+                            {mask_of(options), score_of(options, shape)});
 }
 
 }  // namespace
@@ -150,8 +109,6 @@ Gradients decode_attention_backward_cpu(const Tensor& grad_out, const Tensor& q,
 TORCH_LIBRARY_IMPL(attnlab, CPU, m) {
   m.impl("attention", &attention_cpu);
   m.impl("attention_backward", &attention_backward_cpu);
-  m.impl("decode_attention", &decode_attention_cpu);
-  m.impl("decode_attention_backward", &decode_attention_backward_cpu);
 }
 
 }  // namespace attnlab::ops

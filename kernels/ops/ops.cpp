@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "kernels/cpu/decode_attention.h"
 #include "kernels/cpu/flash_attention.h"
 #include "kernels/cpu/linear_attention.h"
 #include "kernels/ops/dispatch.h"
@@ -107,6 +108,10 @@ OpPlan plan_attention(const AttentionShape& shape, int threads) {
 
 OpPlan plan_attention_backward(const AttentionShape& shape, int threads) {
   return from_kernel(cpu::plan_flash_attention_backward(shape, threads));
+}
+
+OpPlan plan_decode_attention(const AttentionShape& shape, int threads) {
+  return from_kernel(cpu::plan_decode_attention(shape, threads));
 }
 
 OpPlan plan_naive_attention(const AttentionShape& shape, int) {

@@ -67,6 +67,7 @@ struct OpPlan {
 /// included.
 OpPlan plan_attention(const AttentionShape& shape, int threads);
 OpPlan plan_attention_backward(const AttentionShape& shape, int threads);
+OpPlan plan_decode_attention(const AttentionShape& shape, int threads);
 OpPlan plan_naive_attention(const AttentionShape& shape, int threads);
 OpPlan plan_naive_attention_backward(const AttentionShape& shape, const AttentionOptions& options,
                                      int threads);

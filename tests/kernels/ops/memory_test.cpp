@@ -82,6 +82,21 @@ TEST_P(Memory, Attention) {
   EXPECT_EQ(forward.saved_bytes, 0);
 }
 
+TEST_P(Memory, DecodeAttention) {
+  constexpr std::int64_t kQueries = 3;
+  const Tensors x = random_tensors(kCase, GetParam());
+  const Tensor q = x.q.narrow(2, 0, kQueries);
+  AttentionShape shape = shape_of_case(GetParam());
+  shape.seqlen_q = kQueries;
+  const ops::OpPlan plan = ops::plan_decode_attention(shape, at::get_num_threads());
+  AllocationCounter counter;
+  const auto [out, lse] = ops::decode_attention(q, x.k, x.v, {}, {});
+  const std::int64_t outputs = out.numel() * out.element_size() + lse.numel() * 4;
+  EXPECT_EQ(counter.peak_bytes(), outputs + plan.workspace_bytes);
+  EXPECT_EQ(plan.kernel_name.rfind("decode_attention_cpu_", 0), 0) << plan.kernel_name;
+  EXPECT_EQ(plan.saved_bytes, 0);
+}
+
 TEST_P(Memory, NaiveAttentionHoldsOneMatrixInForwardAndOneMoreInBackward) {
   const Sizes s = sizes_of(GetParam());
   for (const double softcap : {0.0, 2.0}) {
