@@ -18,7 +18,9 @@ namespace attnlab::cpu {
 /// seqlen_q from 1 to this.
 inline constexpr std::int64_t kMaxDecodeQueries = 16;
 
-/// What `decode_attention` will run for this shape with at most `max_workers` workers. Throws
+/// What `decode_attention` will run for this shape with at most `max_workers` workers: the decode
+/// kernel, or where matrix units make it the faster one (bfloat16 with AMX, from 8 queries) the
+/// flash kernel; kernel_name says which. Throws
 /// UnsupportedError for head dimensions beyond kMaxHeadDim, for more than kMaxDecodeQueries queries
 /// and for heads that are no multiple of kv_heads.
 KernelPlan plan_decode_attention(const AttentionShape& shape, int max_workers);

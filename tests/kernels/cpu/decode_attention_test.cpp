@@ -232,6 +232,29 @@ TEST_P(DecodeAttention, WorkspaceIsSmallNextToTheCache) {
   EXPECT_LT(four.workspace_bytes - one.workspace_bytes, 3 * 16384);
 }
 
+TEST_P(DecodeAttention, PlanNamesTheKernelThatRuns) {
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t queries : {1, 7, 8, 16}) {
+      const AttentionShape shape = make_shape(1, 4, 2, queries, 600, 64, 64, dtype);
+      const bool by_tiles =
+          GetParam() == cpu::Isa::kAvx512Amx && dtype == DType::kBFloat16 && queries >= 8;
+      const std::string expected = by_tiles ? "flash_attention_cpu_" : "decode_attention_cpu_";
+      const std::string name = cpu::plan_decode_attention(shape, 1).kernel_name;
+      EXPECT_EQ(name.substr(0, expected.size()), expected);
+    }
+  }
+}
+
+TEST_P(DecodeAttention, MostQueriesInEveryDtype) {
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t queries : {7, 8, 16}) {
+      AttentionCase c(make_shape(2, 4, 2, queries, 600, 64, 48, dtype), kCausal);
+      c.use_seqlens({600, 9});
+      expect_formula(c);
+    }
+  }
+}
+
 TEST_P(DecodeAttention, RefusesWhatItCannotDo) {
   EXPECT_THROW(cpu::plan_decode_attention(make_shape(1, 1, 1, 1, 1, 257, 8), 1), UnsupportedError);
   EXPECT_THROW(cpu::plan_decode_attention(make_shape(1, 1, 1, 17, 20, 8, 8), 1), UnsupportedError);
