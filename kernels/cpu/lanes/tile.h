@@ -142,15 +142,25 @@ inline RowsView<Acc> view_rows(const T* src, std::int64_t src_stride, std::int64
 template <class Acc>
 inline bool all_finite(const RowsView<Acc>& rows, std::int64_t count, std::int64_t columns) {
   using V = Lanes<Acc>;
-  // x * 0 is 0 for finite x and NaN otherwise, and a NaN survives the sum.
-  V probe(0.0);
+  // x * 0 is 0 for finite x and NaN otherwise, and a NaN survives the sum. Several sums: one would
+  // have to wait for each addition.
+  constexpr int kSums = 4;
+  V probe[kSums];
+  for (V& p : probe) p = V(0.0);
   for (std::int64_t r = 0; r < count; ++r) {
     const Acc* row = rows.data + r * rows.stride;
-    for (std::int64_t c = 0; c < columns; c += V::kSize) {
-      probe = fma(load_partial(row + c, columns - c), V(0.0), probe);
+    std::int64_t c = 0;
+    for (; c + kSums * V::kSize <= columns; c += kSums * V::kSize) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kSums; ++i) {
+        probe[i] = fma(V::load(row + c + i * V::kSize), V(0.0), probe[i]);
+      }
+    }
+    for (; c < columns; c += V::kSize) {
+      probe[0] = fma(load_partial(row + c, columns - c), V(0.0), probe[0]);
     }
   }
-  return reduce_add(probe) == Acc(0);
+  return reduce_add((probe[0] + probe[1]) + (probe[2] + probe[3])) == Acc(0);
 }
 
 }  // namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE
