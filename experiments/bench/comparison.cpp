@@ -107,7 +107,7 @@ std::string kernel_name(const BenchCase& c) {
       return ops::plan_linear_attention_backward(shape, true, threads).kernel_name;
     case Op::kDecode: break;
   }
-  return "decode_attention";
+  return ops::plan_decode_attention(shape, threads).kernel_name;
 }
 
 std::vector<Side> peer_sides(const BenchCase& c, const BenchInputs& in) {

@@ -10,7 +10,7 @@
 namespace attnlab::bench {
 
 struct MeasureOptions {
-  double time_s = 3.0;  ///< of a case's samples; exceeded for min_samples
+  double time_s = 2.0;  ///< of a case's samples; exceeded for min_samples
   int min_samples = 7;  ///< of each side
   int max_samples = 31;
   double slow_s = 30.0;                             ///< where min_samples would take longer ...
