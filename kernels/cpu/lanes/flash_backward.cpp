@@ -153,12 +153,15 @@ class BackwardTask {
     // The same products in the same order as forward, so that a score has the same rounding here
     // and in lse: it cancels in exp(score - lse), which it would not otherwise.
     scale_rows(q_rows, rows, static_cast<Acc>(operand_scale(score)));
-    gemm_tile<Acc, Init::kZero, ALayout::kRows>(
+    Acc* grad_q = sums_.grad_q + (member * shape_.seqlen_q + queries.begin) * padded_;
+    gemm_tile<Acc, Init::kZero, ALayout::kRows, true>(
         rows, shape_.head_dim,
-        {scratch_.q_scaled, padded_, scratch_.k, kWidth, scratch_.weights, kWidth});
-    gemm_tile<Acc, Init::kZero, ALayout::kRows>(
+        {scratch_.q_scaled, padded_, scratch_.k, kWidth, scratch_.weights, kWidth, nullptr,
+         go_rows.data, go_rows.stride});
+    gemm_tile<Acc, Init::kZero, ALayout::kRows, true>(
         rows, shape_.head_dim_v,
-        {go_rows.data, go_rows.stride, scratch_.v, kWidth, scratch_.grad_s, kWidth});
+        {go_rows.data, go_rows.stride, scratch_.v, kWidth, scratch_.grad_s, kWidth, nullptr, grad_q,
+         padded_});
     if (partial) {
       differentiate<true>(score, member, queries, keys);
     } else {
@@ -173,7 +176,6 @@ class BackwardTask {
               lanes_of_query);
     add_outer(q_rows, rows, shape_.head_dim, scratch_.grad_s, scratch_.grad_k, partial,
               lanes_of_query);
-    Acc* grad_q = sums_.grad_q + (member * shape_.seqlen_q + queries.begin) * padded_;
     add_grad_q(grad_q, rows, keys.size(), partial, lanes_of_query);
   }
 
