@@ -134,10 +134,11 @@ void measure(const BenchCase& c, const MeasureOptions& options, Result& result) 
   ours.warm_up();
   const Timer theirs = fastest(comparison.peers, first_seconds, options.clock, flush);
   result.peer = theirs.name();
+  sample_ceilings();  // A warm-up, which also makes the memory to read.
   const double start = now(options.clock);
   sample_ceilings();
   const double ceiling_seconds = now(options.clock) - start;
-  rates.clear();  // The first sample was a warm-up too.
+  rates.clear();
   const double round =
       ours.sample_seconds() + theirs.sample_seconds() + ceiling_seconds * (flush ? 3 : 1);
 
