@@ -30,6 +30,7 @@ struct Job {
   std::byte* shared = nullptr;   ///< Partition::shared_bytes
   std::byte* scratch = nullptr;  ///< this worker's Partition::scratch_bytes
   std::int64_t batch_idx = 0;    ///< of a region that handles one batch item only
+  std::int64_t phase = 0;        ///< of several regions that follow on each other
 };
 
 /// Rows of one head that are one task of the naive kernels.
@@ -75,6 +76,16 @@ struct KernelTable {
   void (*linear)(const Job<LinearAttentionArgs>&);
   Partition (*linear_backward_partition)(const AttentionShape&, bool causal);
   void (*linear_backward)(const Job<LinearAttentionBackwardArgs>&);
+
+  /// The same bits with several workers for each head, causal only: regions of
+  /// linear_phase_tasks(shape, phase) tasks, phase 0, 1, ... until that is -1. num_tasks of the
+  /// partitions: the most tasks of a phase.
+  Partition (*linear_split_partition)(const AttentionShape&);
+  std::int64_t (*linear_phase_tasks)(const AttentionShape&, std::int64_t phase);
+  void (*linear_split)(const Job<LinearAttentionArgs>&);
+  Partition (*linear_backward_split_partition)(const AttentionShape&);
+  std::int64_t (*linear_backward_phase_tasks)(const AttentionShape&, std::int64_t phase);
+  void (*linear_backward_split)(const Job<LinearAttentionBackwardArgs>&);
 
   void (*softmax_rows)(const NaiveJob&);
   void (*softmax_rows_backward)(const NaiveJob&);

@@ -29,6 +29,12 @@ const KernelTable& kernel_table() {
       linear,
       linear_backward_partition,
       linear_backward,
+      linear_split_partition,
+      linear_phase_tasks,
+      linear_split,
+      linear_backward_split_partition,
+      linear_backward_phase_tasks,
+      linear_backward_split,
       softmax_rows,
       softmax_rows_backward,
   };

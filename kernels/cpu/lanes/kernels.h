@@ -22,6 +22,12 @@ Partition linear_partition(const AttentionShape& shape, bool causal);
 void linear(const Job<LinearAttentionArgs>& job);
 Partition linear_backward_partition(const AttentionShape& shape, bool causal);
 void linear_backward(const Job<LinearAttentionBackwardArgs>& job);
+Partition linear_split_partition(const AttentionShape& shape);
+std::int64_t linear_phase_tasks(const AttentionShape& shape, std::int64_t phase);
+void linear_split(const Job<LinearAttentionArgs>& job);
+Partition linear_backward_split_partition(const AttentionShape& shape);
+std::int64_t linear_backward_phase_tasks(const AttentionShape& shape, std::int64_t phase);
+void linear_backward_split(const Job<LinearAttentionBackwardArgs>& job);
 
 void softmax_rows(const NaiveJob& job);
 void softmax_rows_backward(const NaiveJob& job);

@@ -32,6 +32,45 @@ class KeySweep : LinearBackwardRows<T> {
       }
       run_segment(s, sums);
     }
+    for (std::int64_t m = 0; m < group_; ++m) sum_decay_grad(m, sums(m));
+  }
+
+  /// One segment; total_of(member): the state at its end, null for the last segment.
+  template <class SumsOf, class TotalOf>
+  void run_apart(std::int64_t segment, const SumsOf& sums, const TotalOf& total_of) {
+    set_center(num_segments(shape_.seqlen_k));
+    for (std::int64_t m = 0; m < group_; ++m) {
+      state_of(m).clear();
+      if (total_of(m) != nullptr) state_of(m).begin_segment(total_of(m));
+    }
+    run_segment(segment, sums);
+  }
+
+  /// Only the sums of a segment, as the sweep sums them; in the state of the first member.
+  SegmentedState<Acc> sum_segment(std::int64_t member, std::int64_t segment,
+                                  const TokenSums<Acc>& sums) {
+    SegmentedState<Acc> state = state_of(0);
+    state.clear();
+    set_center(num_segments(shape_.seqlen_k));
+    for_chunks(segment, [&](std::int64_t t, std::int64_t count) {
+      this->load_keys(t, count);
+      load_weighted(member, t, count, sums);
+      this->transpose_g();
+      if (options_.normalize) this->compute_c(member, t, count);
+      add_to_state(t, state);
+    });
+    return state;
+  }
+
+  /// d log_decay from the tokens' differences: their suffix sum, in double.
+  void sum_decay_grad(std::int64_t member, const TokenSums<Acc>& sums) {
+    if (args_.grad_log_decay.data == nullptr) return;
+    const auto grad = args_.grad_log_decay.template as<float>();
+    double sum = 0.0;
+    for (std::int64_t i = shape_.seqlen_q - 1; i >= 0; --i) {
+      sum += static_cast<double>(sums.feature_dots[i]);
+      *grad.row(batch_idx_, this->head_of(member), i) = static_cast<float>(sum);
+    }
   }
 
  private:
@@ -48,32 +87,46 @@ class KeySweep : LinearBackwardRows<T> {
     }
   }
 
-  template <class SumsOf>
-  void run_segment(std::int64_t segment, const SumsOf& sums) {
+  /// function(begin, count) for the chunks of a segment, the last first.
+  template <class F>
+  void for_chunks(std::int64_t segment, const F& function) {
     const std::int64_t begin = segment * kSegment;
     const std::int64_t end = lesser(begin + kSegment, shape_.seqlen_k);
     for (std::int64_t t = begin + (end - 1 - begin) / kChunk * kChunk; t >= begin; t -= kChunk) {
-      const std::int64_t count = lesser(kChunk, shape_.seqlen_k - t);
+      function(t, lesser(kChunk, shape_.seqlen_k - t));
+    }
+  }
+
+  template <class SumsOf>
+  void run_segment(std::int64_t segment, const SumsOf& sums) {
+    for_chunks(segment, [&](std::int64_t t, std::int64_t count) {
       this->load_keys(t, count);
       fill_zero(scratch_.grad_k, kChunk * dim_);
       fill_zero(scratch_.grad_v, kChunk * dim_v_);
       for (std::int64_t m = 0; m < group_; ++m) chunk(m, t, count, sums(m));
       this->store_key_grads(t, count);
-    }
+    });
   }
 
-  void chunk(std::int64_t member, std::int64_t t, std::int64_t count, const TokenSums<Acc>& sums) {
-    const std::int64_t head = this->head_of(member);
+  /// Queries, pairs = mask(K Q^T) and G.
+  void load_weighted(std::int64_t member, std::int64_t t, std::int64_t count,
+                     const TokenSums<Acc>& sums) {
     Gates<Acc>& gates = scratch_.gates;
-    SegmentedState<Acc> state = state_of(member);
     this->load_queries(member, t, count);
     this->load_grad_out(member, t, count);
-    gates.compute(options_, batch_idx_, head, t, count, Triangle::kUpper);
+    gates.compute(options_, batch_idx_, this->head_of(member), t, count, Triangle::kUpper);
     transpose(scratch_.q, dim_, kChunk, dim_, scratch_.transposed, kChunk);
     pair_products<Acc, Triangle::kUpper>(
         {scratch_.k, dim_, scratch_.transposed, kChunk, shape_.head_dim},
         this->ahead(args_.k, kv_head_, t - kChunk), {nullptr, gates.of_pairs(), scratch_.pairs});
     divide_by_weights(t, count, sums);
+  }
+
+  void chunk(std::int64_t member, std::int64_t t, std::int64_t count, const TokenSums<Acc>& sums) {
+    const std::int64_t head = this->head_of(member);
+    const Gates<Acc>& gates = scratch_.gates;
+    SegmentedState<Acc> state = state_of(member);
+    load_weighted(member, t, count, sums);
     const bool finite = chunk_is_finite(scratch_.g, dim_v_);
     add_value_grads(head, t, state, !finite);
     this->transpose_g();
@@ -83,7 +136,7 @@ class KeySweep : LinearBackwardRows<T> {
         this->ahead(args_.v, kv_head_, t - kChunk),
         {this->shift(), gates.of_pairs(), scratch_.pairs});
     add_key_grads(head, t, state);
-    write_decay_grad(head, t, count, sums);
+    add_decay_grad(t, count, sums);
     add_to_state(t, state);
   }
 
@@ -174,23 +227,10 @@ class KeySweep : LinearBackwardRows<T> {
                     this->ahead(args_.grad_v, kv_head_, t - kChunk));
   }
 
-  void write_decay_grad(std::int64_t head, std::int64_t t, std::int64_t count,
-                        const TokenSums<Acc>& sums) {
+  void add_decay_grad(std::int64_t t, std::int64_t count, const TokenSums<Acc>& sums) {
     if (args_.grad_log_decay.data == nullptr) return;
-    // Differences first; the suffix sum runs in double over the whole sequence at the end.
-    Acc* dots = sums.feature_dots;
     for (std::int64_t i = 0; i < count; ++i) {
-      dots[t + i] -= dot_rows(scratch_.k + i * dim_, scratch_.grad + i * dim_, dim_);
-    }
-    if (t == 0) sum_decay_grad(head, dots);
-  }
-
-  void sum_decay_grad(std::int64_t head, const Acc* dots) {
-    const auto grad = args_.grad_log_decay.template as<float>();
-    double sum = 0.0;
-    for (std::int64_t i = shape_.seqlen_q - 1; i >= 0; --i) {
-      sum += static_cast<double>(dots[i]);
-      *grad.row(batch_idx_, head, i) = static_cast<float>(sum);
+      sums.feature_dots[t + i] -= dot_rows(scratch_.k + i * dim_, scratch_.grad + i * dim_, dim_);
     }
   }
 };

@@ -24,7 +24,48 @@ class QuerySweep : LinearBackwardRows<T> {
     for (std::int64_t s = 0; s < num_segments(shape_.seqlen_q); ++s) {
       begin_segment(s);
       run_segment(member, s, sums);
+      copy_row(scratch_.value_sum, scratch_.segment_values + s * dim_v_, dim_v_);
     }
+  }
+
+  /// One segment; `total`: the state at its start, relative to its center (null for the first).
+  void run_apart(std::int64_t member, std::int64_t segment, const Acc* total,
+                 const TokenSums<Acc>& sums) {
+    scratch_.state.clear();
+    set_center(segment);
+    if (segment != 0) scratch_.state.begin_segment(total);
+    run_segment(member, segment, sums);
+  }
+
+  /// Only the sums of a whole segment, as the sweep sums them, relative to the center that it ends
+  /// with.
+  void sum_segment(std::int64_t member, std::int64_t segment) {
+    Gates<Acc>& gates = scratch_.gates;
+    scratch_.state.clear();
+    set_center(segment);
+    for (std::int64_t t = segment * kSegment; t < (segment + 1) * kSegment; t += kChunk) {
+      follow_center(segment, t);
+      this->load_keys(t, kChunk);
+      gates.compute(options_, batch_idx_, this->head_of(member), t, kChunk, Triangle::kLower);
+      add_to_state(this->ahead(args_.k, kv_head_, t + kChunk));
+    }
+  }
+
+  /// The sum of the values of a segment, in value_sum.
+  void sum_values(std::int64_t segment) {
+    this->clear_values();
+    const std::int64_t end = lesser((segment + 1) * kSegment, shape_.seqlen_k);
+    for (std::int64_t t = segment * kSegment; t < end; t += kChunk) {
+      this->load_values(t, lesser(kChunk, shape_.seqlen_k - t));
+    }
+  }
+
+  /// Turns a total relative to the center `from` into one relative to that of `segment`'s start.
+  void recenter(const Acc* from, std::int64_t segment, const StateShape& shape, Acc* total) {
+    if (!options_.normalize) return;
+    copy_row(from, scratch_.center, dim_v_);
+    SegmentedState<Acc>::shift_rows(
+        shape, move_center_by(this->sum_segments(segment), segment * kSegment), total);
   }
 
  private:
@@ -41,26 +82,41 @@ class QuerySweep : LinearBackwardRows<T> {
     fill_zero(scratch_.value_sum, dim_v_);
   }
 
+  /// The center at the start of a segment.
+  void set_center(std::int64_t segment) {
+    this->clear_values();
+    if (!options_.normalize || segment == 0) return;
+    this->move_center(this->sum_segments(segment), segment * kSegment);
+    fill_zero(scratch_.value_sum, dim_v_);
+  }
+
+  /// The mean of few values moves fast: 32, 64, 128, ... tokens.
+  void follow_center(std::int64_t segment, std::int64_t t) {
+    if (!options_.normalize || segment != 0 || t == 0 || (t & (t - 1)) != 0) return;
+    move_center_and_state(scratch_.value_sum, t);
+  }
+
   void run_segment(std::int64_t member, std::int64_t segment, const TokenSums<Acc>& sums) {
     const std::int64_t end = lesser((segment + 1) * kSegment, shape_.seqlen_q);
     for (std::int64_t t = segment * kSegment; t < end; t += kChunk) {
-      // The mean of few values moves fast: 32, 64, 128, ... tokens.
-      if (options_.normalize && segment == 0 && t != 0 && (t & (t - 1)) == 0) {
-        move_center_and_state(scratch_.value_sum, t);
-      }
+      follow_center(segment, t);
       chunk(member, t, lesser(kChunk, shape_.seqlen_q - t), sums);
     }
-    copy_row(scratch_.value_sum, scratch_.segment_values + segment * dim_v_, dim_v_);
   }
 
   /// The center becomes the mean of the `count` values so far; the state follows, by the sum of its
   /// keys for each value.
   void move_center_and_state(const Acc* sum, std::int64_t count) {
+    scratch_.state.shift_rows(move_center_by(sum, count));
+  }
+
+  /// Returns the old center minus the new one, in scratch.
+  const Acc* move_center_by(const Acc* sum, std::int64_t count) {
     Acc* shift = scratch_.out;
     copy_row(scratch_.center, shift, dim_v_);
     this->move_center(sum, count);
     decay_and_add(shift, Acc(1), scratch_.center, Acc(-1), dim_v_);
-    scratch_.state.shift_rows(shift);
+    return shift;
   }
 
   void chunk(std::int64_t member, std::int64_t t, std::int64_t count, const TokenSums<Acc>& sums) {
@@ -91,11 +147,15 @@ class QuerySweep : LinearBackwardRows<T> {
       }
     }
     this->store_query_grads(member, t, count);
+    add_to_state(side_by_side(this->ahead(args_.out, head, t + kChunk),
+                              this->ahead(args_.grad_q, head, t + kChunk)));
+  }
+
+  void add_to_state(const Ahead& ahead) {
+    const Gates<Acc>& gates = scratch_.gates;
     const Acc* k = this->gated(scratch_.k, gates.to_end, dim_, scratch_.k_gated);
     sum_rows(k, dim_, scratch_.row_sum);
-    scratch_.state.add_chunk(scratch_.v, k, scratch_.row_sum, gates.whole,
-                             side_by_side(this->ahead(args_.out, head, t + kChunk),
-                                          this->ahead(args_.grad_q, head, t + kChunk)));
+    scratch_.state.add_chunk(scratch_.v, k, scratch_.row_sum, gates.whole, ahead);
   }
 
   /// phi(q_i) . z_i, and without the token itself in `earlier_weights`.

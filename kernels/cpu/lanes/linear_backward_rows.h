@@ -33,14 +33,18 @@ class LinearBackwardRows {
   /// Keys as features, values relative to the center. The sum of the values goes to value_sum.
   void load_keys(std::int64_t begin, std::int64_t count) {
     const auto k = args_.k.as<const T>();
-    const auto v = args_.v.as<const T>();
     load_features(options_.feature_map, k.row(batch_idx_, kv_head_, begin), k.strides[2], count,
                   shape_.head_dim, scratch_.k, dim_);
+    load_values(begin, count);
+    if (options_.normalize) subtract_center(scratch_.v, count);
+  }
+
+  /// Values as they are; where they have a center, value_sum takes them in.
+  void load_values(std::int64_t begin, std::int64_t count) {
+    const auto v = args_.v.as<const T>();
     load_chunk(v.row(batch_idx_, kv_head_, begin), v.strides[2], count, shape_.head_dim_v,
                scratch_.v, dim_v_);
-    if (!options_.normalize) return;
-    add_rows(scratch_.v, dim_v_, scratch_.value_sum);
-    subtract_center(scratch_.v, count);
+    if (options_.normalize) add_rows(scratch_.v, dim_v_, scratch_.value_sum);
   }
 
   void load_queries(std::int64_t member, std::int64_t begin, std::int64_t count) {

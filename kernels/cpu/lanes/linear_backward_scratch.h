@@ -48,7 +48,8 @@ struct LinearBackwardScratch {
   Acc* sums;                  ///< [group] of TokenSums (causal)
   Acc* reverse;               ///< [group] of SegmentedState (not causal: one for all heads)
 
-  LinearBackwardScratch(Arena& arena, const AttentionShape& shape, bool causal)
+  /// `own_tokens`: with room for what sweeps leave for each other.
+  LinearBackwardScratch(Arena& arena, const AttentionShape& shape, bool causal, bool own_tokens)
       : dim(padded_dim(shape.head_dim)),
         dim_v(padded_dim(shape.head_dim_v)),
         q(arena.take<Acc>(kChunk * dim)),
@@ -73,19 +74,15 @@ struct LinearBackwardScratch {
         denominators(arena.take<Acc>(kChunk)),
         reciprocals(arena.take<Acc>(kChunk)),
         value_sum(arena.take<Acc>(dim_v)),
-        segment_values(arena.take<Acc>(num_segments(shape.seqlen_k) * dim_v)),
+        segment_values(arena.take<Acc>(own_tokens ? num_segments(shape.seqlen_k) * dim_v : 0)),
         center(arena.take<Acc>(dim_v)),
         r_transposed(arena.take<Acc>(dim * dim_v)),
         gates(arena),
         state({dim_v, dim, dim},
               arena.take<Acc>(SegmentedState<Acc>::buffer_size({dim_v, dim, dim}))),
-        sums(arena.take<Acc>(2 * num_tokens(shape, causal))),
+        sums(arena.take<Acc>(own_tokens ? 2 * shape.heads / shape.kv_heads * shape.seqlen_q : 0)),
         reverse(arena.take<Acc>((causal ? shape.heads / shape.kv_heads : 1) *
                                 SegmentedState<Acc>::buffer_size({dim, dim_v, dim}))) {}
-
-  static std::int64_t num_tokens(const AttentionShape& shape, bool causal) {
-    return causal ? shape.heads / shape.kv_heads * shape.seqlen_q : 0;
-  }
 };
 
 }  // namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE

@@ -129,6 +129,49 @@ class SegmentedState {
   Acc *total_, *before_, *local_, *notes_;
 };
 
+/// Memory for the state of every segment but one of every head: first its local sums, then, joined
+/// in order, the totals. With room for `extra` numbers more.
+template <class Acc>
+class SegmentStates {
+ public:
+  SegmentStates(Arena& arena, const StateShape& shape, std::int64_t heads, std::int64_t segments,
+                std::int64_t extra = 0)
+      : shape_(shape),
+        segments_(segments),
+        slot_(shape.size() + extra + kDecay),
+        data_(arena.take<Acc>(heads * (segments - 1) * slot_)) {}
+
+  Acc* of(std::int64_t head, std::int64_t segment) const {
+    return data_ + (head * (segments_ - 1) + segment) * slot_;
+  }
+  Acc* extra(std::int64_t head, std::int64_t segment) const {
+    return of(head, segment) + shape_.size();
+  }
+
+  /// The local sums and the decay of a segment.
+  void keep(std::int64_t head, std::int64_t segment, const SegmentedState<Acc>& state) const {
+    copy_row(state.local(), of(head, segment), shape_.size());
+    decay(head, segment) = state.since_start();
+  }
+
+  /// Makes local sums the total, given the total before them.
+  void join(std::int64_t head, std::int64_t segment, const Acc* total) const {
+    Acc* slot = of(head, segment);
+    SegmentedState<Acc>::join(shape_, total, decay(head, segment), slot, slot);
+  }
+
+ private:
+  static constexpr std::int64_t kDecay = 16;  ///< one number, and what aligns the next slot
+
+  Acc& decay(std::int64_t head, std::int64_t segment) const {
+    return of(head, segment)[slot_ - kDecay];
+  }
+
+  StateShape shape_;
+  std::int64_t segments_, slot_;
+  Acc* data_;
+};
+
 /// The transpose of the products of a state, in panels too.
 template <class Acc>
 inline void transpose_state(const StateShape& shape, const Acc* state, Acc* transposed) {

@@ -4,121 +4,10 @@
 
 #include "kernels/core/error.h"
 #include "kernels/cpu/kernel_table.h"
-#include "tests/kernels/cpu/attention_case.h"
-#include "tests/support/tolerance.h"
+#include "tests/kernels/cpu/linear_case.h"
 
 namespace attnlab::testing {
 namespace {
-
-struct LinearCase {
-  AttentionShape shape;
-  LinearOptions options;
-  HostTensor q, k, v, out, grad_out, grad_q, grad_k, grad_v, grad_decay;
-  std::vector<float> decay;
-
-  explicit LinearCase(const AttentionShape& s, bool causal = true, bool normalize = true,
-                      FeatureMapKind kind = FeatureMapKind::kElu,
-                      Layout layout = Layout::kHeadsFirst)
-      : shape(s),
-        q(s.batch, s.heads, s.seqlen_q, s.head_dim, s.dtype, layout),
-        k(s.batch, s.kv_heads, s.seqlen_k, s.head_dim, s.dtype, layout),
-        v(s.batch, s.kv_heads, s.seqlen_k, s.head_dim_v, s.dtype, layout),
-        out(s.batch, s.heads, s.seqlen_q, s.head_dim_v, s.dtype, layout),
-        grad_out(s.batch, s.heads, s.seqlen_q, s.head_dim_v, s.dtype, layout),
-        grad_q(s.batch, s.heads, s.seqlen_q, s.head_dim, s.dtype, layout),
-        grad_k(s.batch, s.kv_heads, s.seqlen_k, s.head_dim, s.dtype, layout),
-        grad_v(s.batch, s.kv_heads, s.seqlen_k, s.head_dim_v, s.dtype, layout),
-        grad_decay(s.batch, s.heads, s.seqlen_q, 1, DType::kFloat32) {
-    options = {kind, causal, normalize};
-    q.fill_normal(1, 0.5);
-    k.fill_normal(2, 0.5);
-    v.fill_normal(3);
-    grad_out.fill_normal(4);
-  }
-  LinearCase(const LinearCase&) = delete;
-  LinearCase& operator=(const LinearCase&) = delete;
-
-  /// Per token, or one value per head.
-  void use_decay(bool per_token) {
-    const std::int64_t length = per_token ? shape.seqlen_k : 1;
-    for (std::int64_t i = 0; i < shape.batch * shape.heads * length; ++i) {
-      decay.push_back(-0.01f * static_cast<float>(1 + i % 7));
-    }
-    options.log_decay = decay.data();
-    options.decay_batch_stride = shape.heads * length;
-    options.decay_head_stride = length;
-    options.decay_token_stride = per_token ? 1 : 0;
-  }
-
-  LinearAttentionArgs forward_args() const {
-    return {shape, options, q.view(), k.view(), v.view(), out.view()};
-  }
-  LinearAttentionBackwardArgs backward_args() const {
-    return {shape,
-            options,
-            q.view(),
-            k.view(),
-            v.view(),
-            out.view(),
-            grad_out.view(),
-            grad_q.view(),
-            grad_k.view(),
-            grad_v.view(),
-            options.log_decay != nullptr ? grad_decay.view() : TensorView{}};
-  }
-
-  void run(int workers = 2) {
-    out.poison();
-    grad_q.poison();
-    grad_k.poison();
-    grad_v.poison();
-    grad_decay.poison();
-    const KernelPlan plan = cpu::plan_linear_attention(shape, options.causal, workers);
-    Workspace workspace(plan.workspace_bytes);
-    cpu::linear_attention(forward_args(), plan, workspace.span(), threads());
-    const KernelPlan back = cpu::plan_linear_attention_backward(shape, options.causal, workers);
-    Workspace back_workspace(back.workspace_bytes);
-    cpu::linear_attention_backward(backward_args(), back, back_workspace.span(), threads());
-  }
-
-  std::vector<std::vector<double>> results() const {
-    return {out.values(), grad_q.values(), grad_k.values(), grad_v.values(), grad_decay.values()};
-  }
-
-  void expect_reference() {
-    run();
-    const auto expected = reference_linear_attention(shape, options, q, k, v);
-    // A sum over d products of features inside each of the N weights.
-    const std::int64_t terms = shape.seqlen_k * shape.head_dim;
-    EXPECT_TRUE(
-        all_close(out.values(), expected, tolerance(shape.dtype, magnitude_of(expected), terms)))
-        << "out " << describe();
-    const ReferenceGradients grads = reference_linear_gradients(shape, options, q, k, v, grad_out);
-    const auto close = [&](const HostTensor& actual, const std::vector<double>& reference) {
-      return all_close(
-          actual.values(), reference,
-          gradient_tolerance(shape.dtype, magnitude_of(reference), terms, shape.head_dim_v));
-    };
-    EXPECT_TRUE(close(grad_q, grads.grad_q)) << "grad_q " << describe();
-    EXPECT_TRUE(close(grad_k, grads.grad_k)) << "grad_k " << describe();
-    EXPECT_TRUE(close(grad_v, grads.grad_v)) << "grad_v " << describe();
-    if (options.log_decay == nullptr) return;
-    // Differences of sums over the sequence: as large as the sums themselves.
-    const double allowed = tolerance(DType::kFloat32, magnitude_of(grads.grad_log_decay), terms) +
-                           gradient_tolerance(shape.dtype, magnitude_of(grads.grad_log_decay),
-                                              terms, shape.head_dim_v * shape.seqlen_q);
-    EXPECT_TRUE(all_close(grad_decay.values(), grads.grad_log_decay, allowed))
-        << "grad_log_decay " << describe();
-  }
-
-  std::string describe() const {
-    return std::string(dtype_name(shape.dtype)) + " seqlen " + std::to_string(shape.seqlen_q) +
-           "/" + std::to_string(shape.seqlen_k) + " dim " + std::to_string(shape.head_dim) + "/" +
-           std::to_string(shape.head_dim_v) + (options.causal ? " causal" : " full") +
-           (options.normalize ? " normalized" : "") +
-           (options.log_decay != nullptr ? " decay" : "");
-  }
-};
 
 class LinearAttention : public ::testing::TestWithParam<cpu::Isa> {
  protected:
@@ -268,6 +157,163 @@ TEST_P(LinearAttention, SameBitsForAnyNumberOfWorkers) {
       }
     }
   }
+}
+
+/// Two whole segments and a ragged one (kernels/cpu/lanes/linear_state.h: 2048 tokens).
+constexpr std::int64_t kSegment = 2048;
+constexpr std::int64_t kThreeSegments = 2 * kSegment + 45;
+
+/// The recurrence of kernels/core/linear_args.h, token by token, for the features `kElu`.
+std::vector<double> recurrent_out(const LinearCase& c) {
+  const std::int64_t d = c.shape.head_dim;
+  const std::int64_t e = c.shape.head_dim_v;
+  const auto phi = [](double x) { return x > 0 ? x + 1 : std::exp(x); };
+  std::vector<double> state(static_cast<std::size_t>(d * (e + 1)), 0.0);  // a column of 1 is z
+  std::vector<double> result;
+  for (std::int64_t t = 0; t < c.shape.seqlen_k; ++t) {
+    const double gate =
+        c.options.log_decay != nullptr ? std::exp(double{c.decay[std::size_t(t)]}) : 1.0;
+    std::vector<double> sums(static_cast<std::size_t>(e + 1), 0.0);
+    for (std::int64_t i = 0; i < d * (e + 1); ++i) {
+      const std::int64_t x = i % (e + 1);
+      double& s = state[std::size_t(i)];
+      s = s * gate + phi(c.k.get(0, 0, t, i / (e + 1))) * (x == e ? 1.0 : c.v.get(0, 0, t, x));
+      sums[std::size_t(x)] += s * phi(c.q.get(0, 0, t, i / (e + 1)));
+    }
+    for (std::int64_t x = 0; x < e; ++x) result.push_back(sums[std::size_t(x)] / sums.back());
+  }
+  return result;
+}
+
+TEST_P(LinearAttention, SegmentsAgreeWithTheRecurrence) {
+  for (const bool decays : {false, true}) {
+    for (const int workers : {1, 4}) {
+      LinearCase c(make_shape(1, 1, 1, kThreeSegments, kThreeSegments, 4, 3, DType::kFloat64));
+      if (decays) c.use_decay(true);
+      c.run(workers);
+      const std::vector<double> expected = recurrent_out(c);
+      EXPECT_TRUE(all_close(c.out.values(), expected, 1e-12)) << c.describe();
+    }
+  }
+}
+
+TEST_P(LinearAttention, GradientsAcrossSegmentsAreThoseOfTheForwardPass) {
+  for (const bool decays : {false, true}) {
+    LinearCase c(make_shape(1, 1, 1, kThreeSegments, kThreeSegments, 4, 3, DType::kFloat64));
+    if (decays) c.use_decay(true);
+    c.run(4);
+    const auto loss = [&] {
+      const KernelPlan plan = cpu::plan_linear_attention(c.shape, true, 4);
+      Workspace workspace(plan.workspace_bytes);
+      cpu::linear_attention(c.forward_args(), plan, workspace.span(), threads());
+      double sum = 0.0;
+      c.out.for_each([&](auto b, auto h, auto s, auto x) {
+        sum += c.out.get(b, h, s, x) * c.grad_out.get(b, h, s, x);
+      });
+      return sum;
+    };
+    // The derivative along one direction in each tensor, by central differences.
+    for (auto [input, grad] :
+         {std::pair(&c.q, &c.grad_q), std::pair(&c.k, &c.grad_k), std::pair(&c.v, &c.grad_v)}) {
+      HostTensor direction(1, 1, c.shape.seqlen_k, input->view().sizes[3], DType::kFloat64);
+      direction.fill_normal(9);
+      const auto move = [&](double step) {
+        input->for_each([&](auto b, auto h, auto s, auto x) {
+          input->set(b, h, s, x, input->get(b, h, s, x) + step * direction.get(b, h, s, x));
+        });
+      };
+      double expected = 0.0;
+      double scale = 0.0;
+      input->for_each([&](auto b, auto h, auto s, auto x) {
+        const double term = grad->get(b, h, s, x) * direction.get(b, h, s, x);
+        expected += term;
+        scale += std::abs(term);
+      });
+      constexpr double kStep = 1e-5;
+      move(kStep);
+      const double above = loss();
+      move(-2 * kStep);
+      const double below = loss();
+      move(kStep);
+      // Errors of the differences: step^2, and rounding over the step. elu bends at 0.
+      EXPECT_NEAR((above - below) / (2 * kStep), expected, 1e-5 * scale) << c.describe();
+    }
+  }
+}
+
+TEST_P(LinearAttention, SameBitsWithAndWithoutSegmentsApart) {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat64}) {
+    for (const bool normalize : {false, true}) {
+      for (const int decay : {0, 1, 2}) {
+        LinearCase c(make_shape(2, 2, 1, kThreeSegments, kThreeSegments, 20, 12, dtype), true,
+                     normalize);
+        if (decay != 0) c.use_decay(decay == 2);
+        c.run(1);
+        const auto expected = c.results();
+        for (const int workers : {7, 20}) {
+          ASSERT_GT(cpu::plan_linear_attention(c.shape, true, workers).num_workers, 4);
+          c.run(workers);
+          for (std::size_t i = 0; i < (decay != 0 ? 5u : 4u); ++i) {
+            ASSERT_EQ(c.results()[i], expected[i]) << workers << " result " << i << c.describe();
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(LinearAttention, BatchSliceOfASplitRunHasTheSameBits) {
+  LinearCase both(make_shape(2, 1, 1, kThreeSegments, kThreeSegments, 8, 8));
+  both.run(8);
+  LinearCase one(make_shape(1, 1, 1, kThreeSegments, kThreeSegments, 8, 8));
+  const auto copy = [](HostTensor& to, const HostTensor& from) {
+    to.for_each([&](auto b, auto h, auto s, auto x) { to.set(b, h, s, x, from.get(1, h, s, x)); });
+  };
+  copy(one.q, both.q);
+  copy(one.k, both.k);
+  copy(one.v, both.v);
+  copy(one.grad_out, both.grad_out);
+  one.run(8);
+  const auto expect_equal = [](const HostTensor& slice, const HostTensor& whole) {
+    slice.for_each([&](auto b, auto h, auto s, auto x) {
+      ASSERT_EQ(slice.get(b, h, s, x), whole.get(1, h, s, x)) << "row " << s;
+    });
+  };
+  expect_equal(one.out, both.out);
+  expect_equal(one.grad_q, both.grad_q);
+  expect_equal(one.grad_k, both.grad_k);
+  expect_equal(one.grad_v, both.grad_v);
+}
+
+TEST_P(LinearAttention, BadTokensAtSegmentBoundaries) {
+  for (const int workers : {1, 4}) {
+    for (const std::int64_t token : {kSegment - 1, kSegment}) {
+      LinearCase clean(make_shape(1, 1, 1, kThreeSegments, kThreeSegments, 8, 8));
+      LinearCase bad_kv(clean.shape);
+      LinearCase bad_q(clean.shape);
+      bad_kv.v.fill_row(token, std::nan(""));
+      bad_kv.k.fill_row(token, std::nan(""));
+      bad_q.q.fill_row(token, std::nan(""));
+      bad_q.grad_out.fill_row(token, std::nan(""));
+      for (LinearCase* c : {&clean, &bad_kv, &bad_q}) c->run(workers);
+      const auto before = [&](std::int64_t s) { return s < token; };
+      const auto after = [&](std::int64_t s) { return s > token; };
+      expect_rows(bad_kv.out, clean.out, "out", before);
+      expect_rows(bad_kv.grad_q, clean.grad_q, "grad_q", before);
+      expect_rows(bad_q.grad_k, clean.grad_k, "grad_k", after);
+      expect_rows(bad_q.grad_v, clean.grad_v, "grad_v", after);
+    }
+  }
+}
+
+TEST_P(LinearAttention, SplitMemoryGrowsNoFasterThanTheLength) {
+  const auto bytes = [](std::int64_t n) {
+    return cpu::plan_linear_attention_backward(make_shape(1, 1, 1, n, n, 64, 64), true, 8)
+        .workspace_bytes;
+  };
+  // Two numbers per token, a state of 64 x 64 per segment in each direction, and a worker's tiles.
+  const std::int64_t per_segment = 2 * 4 * kSegment + 2 * 4 * (64 * 64 + 3 * 64);
+  EXPECT_LE(bytes(64 * kSegment) - bytes(32 * kSegment), 33 * per_segment);
 }
 
 TEST_P(LinearAttention, ForwardMemoryDoesNotDependOnTheLength) {
