@@ -10,8 +10,8 @@ namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
 namespace {
 
-// 64 keys x 48 queries are 12 KiB: scores and both operands stay in the first two cache levels.
-constexpr std::int64_t kTileKeys = 64;
+// 128 keys x 48 queries are 24 KiB: long products at both ends, still within the first two cache levels.
+constexpr std::int64_t kTileKeys = 128;
 
 /// One worker's memory. Tiles are [row][kTileLanes].
 template <class Acc>
