@@ -10,6 +10,9 @@ export compiler
 check() {
   local header=$1
   shift
+  # Written in the intrinsics of the instruction sets that they are for.
+  [[ $header == kernels/cpu/pairs/* ]] &&
+    set -- "$@" -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16
   printf '#include "%s"\n' "$header" |
     "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Wno-psabi -Werror -I. "$@" -x c++ - ||
     { echo "does not compile alone: $header"; return 1; }
