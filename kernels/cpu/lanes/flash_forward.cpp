@@ -10,7 +10,7 @@ namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
 namespace {
 
-// 128 keys x 48 queries are 24 KiB: long products at both ends, still within the first two cache levels.
+// 128 keys x 48 queries are 24 KiB: long products at both ends, within the first two cache levels.
 constexpr std::int64_t kTileKeys = 128;
 
 /// One worker's memory. Tiles are [row][kTileLanes].

@@ -4,7 +4,7 @@
 // they lie for dV and dK; for dQ, which needs dS the other way round, two of its rows are
 // interleaved and dQ is summed transposed. Tasks, parts and order of sums: as in
 // lanes/flash_backward.cpp. Time: five products, about 16 vector instructions for 16 weights.
-#include "kernels/cpu/pairs/flash_backward_scratch.h"
+#include "kernels/cpu/pairs/flash_backward_softmax.h"
 #include "kernels/cpu/pairs/kernels.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
@@ -211,80 +211,18 @@ class BackwardTask {
                       is_full(mask_, queries.begin + columns.begin, queries.begin + columns.end,
                               keys.begin, keys.end);
     if (full) {
-      differentiate<false>(score, i, keys, queries, columns);
+      differentiate<false>(scratch_, mask_, score, i, keys, queries.begin, columns);
     } else {
-      differentiate<true>(score, i, keys, queries, columns);
+      differentiate<true>(scratch_, mask_, score, i, keys, queries.begin, columns);
     }
     const std::int64_t depth_offset = columns.begin / 2 * kPanelColumns;
     const std::int64_t stride = kBlockQueries / 2 * kPanelColumns;
     pair_product<true>(kRowBlock, dim_v_, count,
-                       {weights(), kWeightsStride, scratch_.grad_out_pairs + depth_offset, stride,
-                        scratch_.grad_v + i * dim_v_, dim_v_});
+                       {scratch_.weights(), kWeightsStride, scratch_.grad_out_pairs + depth_offset,
+                        stride, scratch_.grad_v + i * dim_v_, dim_v_});
     pair_product<true>(kRowBlock, dim_, count,
-                       {grad_s(), kWeightsStride, scratch_.q_pairs + depth_offset, stride,
+                       {scratch_.grad_s(), kWeightsStride, scratch_.q_pairs + depth_offset, stride,
                         scratch_.grad_k + i * dim_, dim_});
-  }
-
-  // P and dS in bfloat16 take the places of the scores and of dO V^T.
-  bfloat16* weights() const { return reinterpret_cast<bfloat16*>(scratch_.scores); }
-  bfloat16* grad_s() const { return reinterpret_cast<bfloat16*>(scratch_.grad_weights); }
-  static constexpr std::int64_t kWeightsStride = 2 * kBlockQueries;
-
-  /// Scores become weights P = exp(s - lse); dO V^T becomes dS = P * (dO V^T - delta) * score'.
-  template <bool kPartial>
-  void differentiate(const Score& score, std::int64_t i, IndexRange keys, IndexRange queries,
-                     IndexRange columns) {
-    const float factor = magnitude_of_scale(score);
-    for (std::int64_t r = 0; r < kRowBlock; r += 2) {
-      for (std::int64_t c = columns.begin; c < columns.end; c += 32) {
-        const std::int64_t at = c - columns.begin;
-        __m512i rounded[2];
-        for (int row = 0; row < 2; ++row) {
-          V weight[2], grad[2];
-          const std::int64_t offset = (r + row) * kBlockQueries + at;
-          for (int half = 0; half < 2; ++half) {
-            const std::int64_t lane = c + half * V::kSize;
-            pair_of_tile<kPartial>(score, factor, keys.begin + r + row, keys.end, queries.begin,
-                                   lane, offset + half * V::kSize, weight[half], grad[half]);
-          }
-          store_rounded(weights() + (r + row) * kWeightsStride + at, weight[0], weight[1]);
-          rounded[row] = __builtin_bit_cast(__m512i, _mm512_cvtne2ps_pbh(grad[1].raw, grad[0].raw));
-          _mm512_storeu_si512(grad_s() + (r + row) * kWeightsStride + at, rounded[row]);
-        }
-        std::uint32_t* even =
-            scratch_.grad_s_pairs + c * tile_keys_ / 2 + (i + r) / 2 * kPanelColumns;
-        store_split_pairs(rounded[0], rounded[1], even, even + tile_keys_ / 2 * kPanelColumns);
-      }
-    }
-  }
-
-  template <bool kPartial>
-  ATTNLAB_INLINE void pair_of_tile(const Score& score, float factor, std::int64_t key,
-                                   std::int64_t key_end, std::int64_t q_begin, std::int64_t lane,
-                                   std::int64_t offset, V& weight, V& grad) const {
-    V dot = V::load(scratch_.scores + offset);
-    V slope(1.0);
-    const V lse = V::load(scratch_.lse + lane);
-    if constexpr (Score::kIsIdentity) {
-      dot = fma(dot, V(factor), V(0.0) - lse);
-    } else {
-      dot = dot * V(factor);
-      slope = score.derivative(dot);
-      const V distance =
-          abs(positions<float>(mask_.diagonal(q_begin + lane)) - V(static_cast<float>(key)));
-      dot = score.score(dot, distance) * V(kLog2E) - lse;
-    }
-    weight = exp2_weight(dot);
-    grad = weight * (V::load(scratch_.grad_weights + offset) - V::load(scratch_.delta + lane));
-    if constexpr (!Score::kIsIdentity) grad = grad * slope;
-    if constexpr (kPartial) {
-      const IndexRange seen =
-          key < key_end ? queries_seeing(mask_, key, key + 1) : IndexRange{0, 0};
-      const auto visible =
-          lane_range<float>(seen.begin - q_begin - lane, seen.end - q_begin - lane);
-      weight = select(visible, weight, V(0.0));
-      grad = select(visible, grad, V(0.0));
-    }
   }
 
   /// The visible NaN and infinities that `careful` left out of the products.
@@ -301,13 +239,13 @@ class BackwardTask {
         const std::int64_t query = queries.begin + c;
         if (query < seen.begin || query >= lesser(seen.end, queries.end)) continue;
         const std::int64_t at = row * kWeightsStride + c - columns.begin;
-        add_scaled(widened(weights()[at]), grad_out.row(batch_idx_, head, query), shape_.head_dim_v,
-                   1, scratch_.grad_v + (i + row) * dim_v_);
-        add_scaled(widened(grad_s()[at]), q.row(batch_idx_, head, query), shape_.head_dim, 1,
-                   scratch_.grad_k + (i + row) * dim_);
+        add_scaled(widened(scratch_.weights()[at]), grad_out.row(batch_idx_, head, query),
+                   shape_.head_dim_v, 1, scratch_.grad_v + (i + row) * dim_v_);
+        add_scaled(widened(scratch_.grad_s()[at]), q.row(batch_idx_, head, query), shape_.head_dim,
+                   1, scratch_.grad_k + (i + row) * dim_);
         if (!k_finite_) {
-          add_scaled(widened(grad_s()[at]), k.row(batch_idx_, kv_head_, key), shape_.head_dim,
-                     kBlockQueries, grad_q + split_column(c));
+          add_scaled(widened(scratch_.grad_s()[at]), k.row(batch_idx_, kv_head_, key),
+                     shape_.head_dim, kBlockQueries, grad_q + split_column(c));
         }
       }
     }

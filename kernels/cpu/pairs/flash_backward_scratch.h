@@ -8,6 +8,8 @@ namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 /// Queries whose operands are packed at a time.
 inline constexpr std::int64_t kBlockQueries = 128;
 
+inline constexpr std::int64_t kWeightsStride = 2 * kBlockQueries;
+
 /// Keys of a tile: many share the packed queries; fewer where few tiles would be left for parts.
 inline std::int64_t backward_tile_keys(const AttentionShape& shape) {
   return shape.seqlen_k > 2048 ? 256 : 128;
@@ -32,6 +34,7 @@ struct BackwardScratch {
   std::uint32_t* grad_s_pairs;      ///< panels of kBlockQueries queries, split
   float* lse;                       ///< [kBlockQueries]
   float* delta;                     ///< [kBlockQueries]
+  std::int64_t tile_keys;
 
   BackwardScratch(Arena& arena, const AttentionShape& shape) {
     const std::int64_t keys = backward_tile_keys(shape);
@@ -53,7 +56,12 @@ struct BackwardScratch {
     grad_s_pairs = arena.take<std::uint32_t>(keys / 2 * kBlockQueries);
     lse = arena.take<float>(kBlockQueries);
     delta = arena.take<float>(kBlockQueries);
+    tile_keys = keys;
   }
+
+  // P and dS in bfloat16 take the places of the scores and of dO V^T, in rows of kWeightsStride.
+  bfloat16* weights() const { return reinterpret_cast<bfloat16*>(scores); }
+  bfloat16* grad_s() const { return reinterpret_cast<bfloat16*>(grad_weights); }
 };
 
 /// dQ of one task: [heads / kv_heads][blocks of kBlockQueries][dim, split][kBlockQueries, split].

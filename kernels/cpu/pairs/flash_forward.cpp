@@ -5,8 +5,8 @@
 // less. Time: two products, about 10 vector instructions for 16 weights.
 //
 // The reference that is subtracted before exp2 need not be the maximum: it follows the maximum only
-// once that is kSlack above, which saves most of the rescaling (Zadouri et al. 2025,
-// FlashAttention-4). Weights are then at most 2^kSlack.
+// once that is kSlack above, which saves most of the rescaling (as FlashAttention-4 does on GPUs).
+// Weights are then at most 2^kSlack.
 #include "kernels/cpu/pairs/kernels.h"
 #include "kernels/cpu/pairs/pair_flash.h"
 
