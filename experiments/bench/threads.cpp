@@ -54,6 +54,8 @@ std::vector<int> cpus_by_core() {
 }  // namespace
 
 int available_cpus() {
+  // After the restart this thread's own set is one CPU; the places are all of them.
+  if (const int places = omp_get_num_places(); places > 0) return places;
   const cpu_set_t set = allowed_cpus();
   return CPU_COUNT(&set);
 }
