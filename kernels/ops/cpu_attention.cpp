@@ -17,6 +17,33 @@ namespace attnlab::ops {
 
 using at::Tensor;
 
+std::tuple<Tensor, Tensor> run_forward(const ForwardKernel& kernel, const Tensor& q,
+                                       const Tensor& k, const Tensor& v,
+                                       const AttentionShape& shape, const AttentionRules& rules) {
+  Tensor out = empty_out(q, v);
+  Tensor lse = empty_lse(q);
+  if (is_empty(shape)) {
+    out.zero_();
+    lse.fill_(-std::numeric_limits<double>::infinity());
+    return {out, lse};
+  }
+  const Tensor q_rows = with_contiguous_rows(q);
+  const Tensor k_rows = with_contiguous_rows(k);
+  const Tensor v_rows = with_contiguous_rows(v);
+  const AttentionArgs args{.shape = shape,
+                           .mask = rules.mask,
+                           .score = rules.score,
+                           .q = input_view(q_rows),
+                           .k = input_view(k_rows),
+                           .v = input_view(v_rows),
+                           .out = output_view(out),
+                           .lse = output_view(lse)};
+  const KernelPlan plan = kernel.plan(shape, num_threads());
+  const Tensor workspace = empty_workspace(plan);
+  kernel.run(args, plan, bytes_of(workspace), torch_parallel());
+  return {out, lse};
+}
+
 Gradients run_flash_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
                              const Tensor& v, const Tensor& out, const Tensor& lse,
                              const AttentionShape& shape, const AttentionRules& rules) {
@@ -49,34 +76,6 @@ Gradients run_flash_backward(const Tensor& grad_out, const Tensor& q, const Tens
 
 namespace {
 
-constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
-
-std::tuple<Tensor, Tensor> run_forward(const Tensor& q, const Tensor& k, const Tensor& v,
-                                       const AttentionShape& shape, const AttentionRules& rules) {
-  Tensor out = empty_out(q, v);
-  Tensor lse = empty_lse(q);
-  if (is_empty(shape)) {
-    out.zero_();
-    lse.fill_(kMinusInfinity);
-    return {out, lse};
-  }
-  const Tensor q_rows = with_contiguous_rows(q);
-  const Tensor k_rows = with_contiguous_rows(k);
-  const Tensor v_rows = with_contiguous_rows(v);
-  const AttentionArgs args{.shape = shape,
-                           .mask = rules.mask,
-                           .score = rules.score,
-                           .q = input_view(q_rows),
-                           .k = input_view(k_rows),
-                           .v = input_view(v_rows),
-                           .out = output_view(out),
-                           .lse = output_view(lse)};
-  const KernelPlan plan = cpu::plan_flash_attention(shape, num_threads());
-  const Tensor workspace = empty_workspace(plan);
-  cpu::flash_attention(args, plan, bytes_of(workspace), torch_parallel());
-  return {out, lse};
-}
-
 std::tuple<Tensor, Tensor> attention_cpu(const Tensor& q, const Tensor& k, const Tensor& v,
                                          std::optional<double> scale, bool causal,
                                          std::int64_t window_left, std::int64_t window_right,
@@ -85,7 +84,8 @@ std::tuple<Tensor, Tensor> attention_cpu(const Tensor& q, const Tensor& k, const
   const AttentionOptions options{scale, causal, window_left, window_right, softcap, alibi_slopes};
   check_attention("attention", q, k, v, options);
   const AttentionShape shape = shape_of(q, k, v);
-  return run_forward(q, k, v, shape, {mask_of(options), score_of(options, shape)});
+  return run_forward({cpu::plan_flash_attention, cpu::flash_attention}, q, k, v, shape,
+                     {mask_of(options), score_of(options, shape)});
 }
 
 Gradients attention_backward_cpu(const Tensor& grad_out, const Tensor& q, const Tensor& k,

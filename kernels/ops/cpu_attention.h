@@ -3,7 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
+#include <span>
+#include <tuple>
+
 #include "kernels/core/attention_args.h"
+#include "kernels/core/parallel.h"
 #include "kernels/ops/dispatch.h"
 
 namespace attnlab::ops {
@@ -13,6 +18,19 @@ struct AttentionRules {
   MaskOptions mask;
   ScoreOptions score;
 };
+
+/// A forward kernel with its plan, such as cpu::flash_attention.
+struct ForwardKernel {
+  KernelPlan (*plan)(const AttentionShape& shape, int max_workers);
+  void (*run)(const AttentionArgs& args, const KernelPlan& plan, std::span<std::byte> workspace,
+              const Parallel& parallel);
+};
+
+/// (out, lse) of exact attention. Shapes and dtypes have been checked; any strides.
+std::tuple<at::Tensor, at::Tensor> run_forward(const ForwardKernel& kernel, const at::Tensor& q,
+                                               const at::Tensor& k, const at::Tensor& v,
+                                               const AttentionShape& shape,
+                                               const AttentionRules& rules);
 
 /// Gradients of exact attention from its outputs, by the flash kernel. Shapes and dtypes have been
 /// checked; any strides.

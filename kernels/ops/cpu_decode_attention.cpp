@@ -1,7 +1,6 @@
 // CPU kernels of decode_attention: check, plan, allocate, run. Forward has a kernel of its own,
 // which reads the cache once; gradients are those of attention with a causal mask.
 
-#include <limits>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -9,9 +8,7 @@
 #include "kernels/cpu/decode_attention.h"
 #include "kernels/ops/checks.h"
 #include "kernels/ops/cpu_attention.h"
-#include "kernels/ops/outputs.h"
 #include "kernels/ops/tensors.h"
-#include "kernels/ops/torch_parallel.h"
 #include "kernels/ops/torch_pch.h"
 
 namespace attnlab::ops {
@@ -39,29 +36,8 @@ std::tuple<Tensor, Tensor> decode_attention_cpu(const Tensor& q, const Tensor& k
   check_decode_attention(kOp, q, k, v, scale, seqlens);
   const AttentionShape shape = shape_of(q, k, v);
   std::vector<std::int64_t> lengths;
-  const AttentionRules rules = decode_rules(kOp, shape, scale, seqlens, lengths);
-  Tensor out = empty_out(q, v);
-  Tensor lse = empty_lse(q);
-  if (is_empty(shape)) {
-    out.zero_();
-    lse.fill_(-std::numeric_limits<double>::infinity());
-    return {out, lse};
-  }
-  const Tensor q_rows = with_contiguous_rows(q);
-  const Tensor k_rows = with_contiguous_rows(k);
-  const Tensor v_rows = with_contiguous_rows(v);
-  const AttentionArgs args{.shape = shape,
-                           .mask = rules.mask,
-                           .score = rules.score,
-                           .q = input_view(q_rows),
-                           .k = input_view(k_rows),
-                           .v = input_view(v_rows),
-                           .out = output_view(out),
-                           .lse = output_view(lse)};
-  const KernelPlan plan = cpu::plan_decode_attention(shape, num_threads());
-  const Tensor workspace = empty_workspace(plan);
-  cpu::decode_attention(args, plan, bytes_of(workspace), torch_parallel());
-  return {out, lse};
+  return run_forward({cpu::plan_decode_attention, cpu::decode_attention}, q, k, v, shape,
+                     decode_rules(kOp, shape, scale, seqlens, lengths));
 }
 
 Gradients decode_attention_backward_cpu(const Tensor& grad_out, const Tensor& q, const Tensor& k,

@@ -2,26 +2,14 @@
 #include "kernels/cpu/ceilings.h"
 
 #include "kernels/cpu/lanes/simd.h"
+#include "kernels/cpu/pairs/tile_config.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
 #if defined(__AMX_BF16__)
 
 double pair_peak(std::int64_t rounds, float* sink) {
-  struct alignas(64) Config {
-    std::uint8_t palette, start_row, reserved[14];
-    std::uint16_t column_bytes[16];
-    std::uint8_t rows[16];
-  };
-  Config before;
-  _tile_storeconfig(&before);
-  Config ours{};
-  ours.palette = 1;
-  for (int i = 0; i < 8; ++i) {
-    ours.column_bytes[i] = 64;
-    ours.rows[i] = 16;
-  }
-  _tile_loadconfig(&ours);
+  const TileConfig tile_config;
   alignas(64) float tile[16 * 16] = {};
   tile[0] = *sink;
   _tile_loadd(4, tile, 64);
@@ -48,11 +36,6 @@ double pair_peak(std::int64_t rounds, float* sink) {
   total += tile[0];
   _tile_stored(3, tile, 64);
   total += tile[0];
-  if (before.palette != 0) {
-    _tile_loadconfig(&before);
-  } else {
-    _tile_release();
-  }
   *sink = total;
   constexpr double kTileFlops = 2.0 * 16 * 16 * 32;
   return static_cast<double>(rounds) * 4 * kTileFlops;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "kernels/cpu/lanes/simd.h"
+#include "kernels/cpu/pairs/tile_config.h"
 
 namespace attnlab::cpu::ATTNLAB_ISA_NAMESPACE {
 
@@ -28,39 +29,6 @@ struct PairOperands {
 };
 
 #if defined(__AMX_BF16__)
-
-/// Loads the tile shapes that `pair_product` uses; whatever the thread had loaded before (other
-/// libraries keep theirs loaded) is back when this object goes.
-class TileConfig {
- public:
-  TileConfig() {
-    _tile_storeconfig(&before_);
-    Config ours{};
-    ours.palette = 1;
-    for (int i = 0; i < 8; ++i) {
-      ours.column_bytes[i] = 64;
-      ours.rows[i] = 16;
-    }
-    _tile_loadconfig(&ours);
-  }
-  ~TileConfig() {
-    if (before_.palette != 0) {
-      _tile_loadconfig(&before_);
-    } else {
-      _tile_release();
-    }
-  }
-  TileConfig(const TileConfig&) = delete;
-  TileConfig& operator=(const TileConfig&) = delete;
-
- private:
-  struct alignas(64) Config {
-    std::uint8_t palette, start_row, reserved[14];
-    std::uint16_t column_bytes[16];
-    std::uint8_t rows[16];
-  };
-  Config before_;
-};
 
 /// 16 * kRows rows and kPanels panels of C: tiles 0 to 3; A in 4 and 5, B in 6 and 7.
 template <bool kAdd, int kRows, int kPanels>
@@ -121,10 +89,6 @@ inline __attribute__((noinline)) void pair_product(std::int64_t rows, std::int64
 }
 
 #else
-
-struct TileConfig {
-  TileConfig() {}
-};
 
 /// kRows rows and kPanels panels of C in registers.
 template <bool kAdd, int kRows, int kPanels>
