@@ -39,7 +39,7 @@ struct MaskOptions {
   std::int64_t window_right = -1;
   const std::int64_t* seqlens_k = nullptr;  ///< `[batch]` valid keys of each item, or null
 
-  Mask mask(const AttentionShape& shape, std::int64_t batch_idx) const {
+  ATTNLAB_HOST_DEVICE Mask mask(const AttentionShape& shape, std::int64_t batch_idx) const {
     const std::int64_t seqlen_k = seqlens_k != nullptr ? seqlens_k[batch_idx] : shape.seqlen_k;
     return {shape.seqlen_q, seqlen_k, causal, window_left, window_right};
   }

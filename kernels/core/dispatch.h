@@ -44,7 +44,8 @@ decltype(auto) dispatch_score(const ScoreOptions& options, F&& function) {
 
 /// The policy of one head.
 template <class S>
-S make_score(const ScoreOptions& options, std::int64_t batch_idx, std::int64_t head) {
+ATTNLAB_HOST_DEVICE S make_score(const ScoreOptions& options, std::int64_t batch_idx,
+                                 std::int64_t head) {
   if constexpr (S::kIsIdentity) {
     return {options.scale};
   } else {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernels/core/host_device.h"
+
 namespace attnlab {
 
 enum class DType : std::uint8_t { kFloat32, kFloat64, kBFloat16, kFloat16 };
@@ -47,19 +49,19 @@ constexpr std::int64_t element_size(DType dtype) {
 /// Bytes of one accumulator: sums are kept in float32, or float64 for float64 tensors.
 constexpr std::int64_t accumulator_size(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }
 
-inline float to_float(bfloat16 x) {
+ATTNLAB_HOST_DEVICE inline float to_float(bfloat16 x) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
 }
 
 /// Rounds to nearest even; a NaN stays a (quiet) NaN.
-inline bfloat16 to_bfloat16(float x) {
+ATTNLAB_HOST_DEVICE inline bfloat16 to_bfloat16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>((bits >> 16) | 0x40)};
   return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
 }
 
 /// Exact, subnormal numbers included.
-inline float to_float(float16 x) {
+ATTNLAB_HOST_DEVICE inline float to_float(float16 x) {
   const std::uint32_t magnitude = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
   const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
   if (magnitude >= 0x0f800000u) return std::bit_cast<float>(sign | 0x70000000u | magnitude);
@@ -69,7 +71,7 @@ inline float to_float(float16 x) {
 }
 
 /// Rounds to nearest even; 65520 and above become infinite; a NaN stays a (quiet) NaN.
-inline float16 to_float16(float x) {
+ATTNLAB_HOST_DEVICE inline float16 to_float16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;

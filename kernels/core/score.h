@@ -68,8 +68,8 @@ inline bool is_plain(const ScoreOptions& options) {
 }
 
 /// The general policy of one head.
-inline GeneralScore general_score(const ScoreOptions& options, std::int64_t batch_idx,
-                                  std::int64_t head) {
+ATTNLAB_HOST_DEVICE inline GeneralScore general_score(const ScoreOptions& options,
+                                                      std::int64_t batch_idx, std::int64_t head) {
   const float slope = options.alibi_slopes == nullptr
                           ? 0.0f
                           : options.alibi_slopes[batch_idx * options.alibi_batch_stride +

@@ -31,7 +31,7 @@ struct TensorView {
   DType dtype = DType::kFloat32;
 
   template <class T>
-  TypedView<T> as() const {
+  ATTNLAB_HOST_DEVICE TypedView<T> as() const {
     return {static_cast<T*>(data), sizes, strides};
   }
 };
