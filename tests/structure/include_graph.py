@@ -30,8 +30,14 @@ ONLY_IN = {
                            "experiments/bench", "experiments/main.cpp", "tests"],
     r"yaml-cpp/": ["experiments/config", "tests/experiments/config"],
     r"benchmark/": ["experiments/measure", "experiments/bench"],
-    r"cuda": ["kernels/cuda", "kernels/ops/cuda.cpp", "kernels/core/host_device.h", "tests"],
+    r"(cuda|cub/|nvml)": ["kernels/cuda", "kernels/ops/cuda", "tests"],
 }
+# What only a GPU has, and the only files under kernels/cuda that may name it: everything else must
+# also run under the host execution model.
+DEVICE_ONLY = re.compile(
+    r"\basm\b|<<<|\b(threadIdx|blockIdx|blockDim|gridDim|__shared__|__(syncthreads|syncwarp|shfl|ballot"
+    r"|any|all|ldg|activemask|nanosleep|threadfence)\w*)\b")
+DEVICE_ONLY_IN = ["kernels/cuda/ptx/"]
 TOP = ("kernels", "variants", "analysis", "experiments")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
@@ -55,7 +61,11 @@ def violations(root):
                 continue
             path = file.relative_to(root).as_posix()
             key, own = folder_of(path)
-            for quote, target in INCLUDE.findall(file.read_text()):
+            text = file.read_text()
+            if path.startswith("kernels/cuda/") and not path.startswith(tuple(DEVICE_ONLY_IN)):
+                if match := DEVICE_ONLY.search(re.sub(r"//.*", "", text)):
+                    found.append(f"{path} uses {match.group()}; only in: {', '.join(DEVICE_ONLY_IN)}")
+            for quote, target in INCLUDE.findall(text):
                 if quote == '"' and target.split("/")[0] in TOP + ("tests",):
                     allowed = [own if a == "variants/<own>" else a for a in MAY_INCLUDE.get(key, [])]
                     if not any(target.startswith(a + "/") for a in allowed if a):
@@ -63,7 +73,7 @@ def violations(root):
                 for pattern, places in ONLY_IN.items():
                     external = quote == "<"
                     if external and re.match(pattern, target) and not any(
-                            path == p or path.startswith(p + "/") for p in places):
+                            path == p or path.startswith((p + "/", p + "_")) for p in places):
                         found.append(f"{path} includes <{target}>; only in: {', '.join(places)}")
     return found
 
@@ -80,6 +90,7 @@ def self_test():
         "experiments/runner/b.cpp": "#include <benchmark/benchmark.h>",
         "experiments/bench/b.cpp": '#include "variants/api/variant.h"',
         "kernels/cpu/c.h": "#include <cuda_runtime.h>",
+        "kernels/cuda/k.cuh": 'int i = threadIdx.x;  // a comment may say asm',
     }
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
