@@ -11,9 +11,12 @@
 #include <hostexec/ptx.h>
 #elif defined(__CUDACC__)
 #include "kernels/cuda/ptx/copy.h"
+#include "kernels/cuda/ptx/mbarrier.h"
 #include "kernels/cuda/ptx/mma.h"
 #include "kernels/cuda/ptx/thread.h"
+#include "kernels/cuda/ptx/tma.h"
 #include "kernels/cuda/ptx/warp.h"
+#include "kernels/cuda/ptx/wgmma.h"
 #else
 #error "kernels/cuda is compiled by nvcc, or with ATTNLAB_HOSTEXEC by the tests"
 #endif
