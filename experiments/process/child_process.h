@@ -1,0 +1,52 @@
+// Runs a program as a child with limits on time, memory and output, and says how it ended. Whatever
+// the child does, this process goes on.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace attnlab::process {
+
+/// The descriptor on which the child finds a pipe for its result.
+inline constexpr int kResultDescriptor = 3;
+
+struct ChildRequest {
+  std::vector<std::string> arguments;   ///< [0]: path of the program
+  std::string input;                    ///< the child's standard input
+  double time_limit_s = 0;              ///< wall clock; 0 = none
+  double grace_s = 5;                   ///< between SIGTERM and SIGKILL
+  std::int64_t memory_limit_bytes = 0;  ///< resident; looked at every 20 ms; 0 = none
+  std::size_t output_limit_bytes = std::size_t{1} << 20;   ///< kept of stdout and stderr together
+  std::size_t result_limit_bytes = std::size_t{64} << 20;  ///< taken from the result pipe
+};
+
+enum class ChildEnd : std::uint8_t { kExited, kSignalled, kTimedOut, kOutOfMemory };
+
+struct ChildResult {
+  ChildEnd end = ChildEnd::kExited;
+  int exit_code = 0;   ///< kExited
+  int signal = 0;      ///< the signal that ended it, where one did
+  std::string output;  ///< stdout and stderr in order; the middle is cut out beyond the limit
+  std::string result;  ///< what came through the result pipe
+  std::int64_t peak_rss_bytes = 0;
+  double duration_s = 0;
+};
+
+/// Starts the child in a process group of its own (Ctrl-C in the terminal does not reach it), waits
+/// for its end, then kills what is left of the group. At a limit the group gets SIGTERM, after the
+/// grace SIGKILL; beyond the memory limit SIGKILL at once. Throws std::system_error where no child
+/// could be started.
+ChildResult run_child(const ChildRequest& request);
+
+/// For the child's start: it is killed when the thread that started it ends, however that ends.
+/// Returns false where `parent`, the process that started it, has ended already.
+bool die_with_parent(pid_t parent);
+
+/// Writes all of `bytes`; false where the other side has gone or the descriptor is closed.
+bool write_all(int descriptor, const std::string& bytes);
+
+}  // namespace attnlab::process
