@@ -1,4 +1,6 @@
-# Finds LibTorch and defines LibTorch::cpu (libtorch_cpu + libc10).
+# Finds LibTorch and defines LibTorch::cpu (libtorch_cpu + libc10) and, where there is one, LibTorch::cuda
+# (libc10_cuda: streams, devices, the caching allocator; kernels of libtorch_cuda are reached through the
+# dispatcher).
 #
 # find_package(Torch) insists on a CUDA toolkit for a CUDA build of Torch, even where only the CPU
 # library is used; two imported libraries are all that we need. Searched: CMAKE_PREFIX_PATH (a LibTorch
@@ -12,6 +14,7 @@ endforeach()
 find_path(LibTorch_INCLUDE_DIR ATen/core/Tensor.h HINTS ${_hints} PATH_SUFFIXES include)
 find_library(LibTorch_CPU_LIBRARY torch_cpu HINTS ${_hints} PATH_SUFFIXES lib)
 find_library(LibTorch_C10_LIBRARY c10 HINTS ${_hints} PATH_SUFFIXES lib)
+find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS ${_hints} PATH_SUFFIXES lib)
 
 if(LibTorch_INCLUDE_DIR)
   file(STRINGS ${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h _lines
@@ -42,7 +45,13 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   foreach(dir IN LISTS _nvidia)
     set_property(TARGET LibTorch::cpu APPEND PROPERTY INTERFACE_LINK_OPTIONS "LINKER:-rpath-link,${dir}")
   endforeach()
+  if(LibTorch_C10_CUDA_LIBRARY)
+    add_library(LibTorch::cuda SHARED IMPORTED)
+    set_target_properties(LibTorch::cuda PROPERTIES
+      IMPORTED_LOCATION ${LibTorch_C10_CUDA_LIBRARY}
+      INTERFACE_LINK_LIBRARIES LibTorch::cpu)
+  endif()
   get_filename_component(LibTorch_ROOT_DIR ${_lib_dir} DIRECTORY)
   message(STATUS "LibTorch ${LibTorch_VERSION}: ${LibTorch_ROOT_DIR}")
 endif()
-mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY)
+mark_as_advanced(LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_C10_CUDA_LIBRARY)

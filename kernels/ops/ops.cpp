@@ -5,6 +5,7 @@
 #include "kernels/cpu/decode_attention.h"
 #include "kernels/cpu/flash_attention.h"
 #include "kernels/cpu/linear_attention.h"
+#include "kernels/ops/device.h"
 #include "kernels/ops/dispatch.h"
 #include "kernels/ops/torch_pch.h"
 
@@ -23,6 +24,10 @@ auto find_operator(const char* name) {
 
 std::int64_t weights_bytes(const AttentionShape& shape) {
   return shape.batch * shape.heads * shape.seqlen_q * shape.seqlen_k * element_size(shape.dtype);
+}
+
+const char* naive_name(PlanFor target) {
+  return target.device == at::kCUDA ? "naive_attention_cuda" : "naive_attention_cpu";
 }
 
 OpPlan from_kernel(const KernelPlan& plan) { return {plan.kernel_name, plan.workspace_bytes, 0}; }
@@ -102,34 +107,41 @@ Gradients decode_attention_backward(const Tensor& grad_out, const Tensor& q, con
   return op.call(grad_out, q, k, v, out, lse, scale, seqlens);
 }
 
-OpPlan plan_attention(const AttentionShape& shape, int threads) {
-  return from_kernel(cpu::plan_flash_attention(shape, threads));
+OpPlan plan_attention(const AttentionShape& shape, PlanFor target) {
+  if (target.device == at::kCUDA) return cuda_device().plan_attention(shape);
+  return from_kernel(cpu::plan_flash_attention(shape, target.threads));
 }
 
-OpPlan plan_attention_backward(const AttentionShape& shape, int threads) {
-  return from_kernel(cpu::plan_flash_attention_backward(shape, threads));
+OpPlan plan_attention_backward(const AttentionShape& shape, PlanFor target) {
+  if (target.device == at::kCUDA) return cuda_device().plan_attention_backward(shape);
+  return from_kernel(cpu::plan_flash_attention_backward(shape, target.threads));
 }
 
-OpPlan plan_decode_attention(const AttentionShape& shape, int threads) {
-  return from_kernel(cpu::plan_decode_attention(shape, threads));
+OpPlan plan_decode_attention(const AttentionShape& shape, PlanFor target) {
+  if (target.device == at::kCUDA) return cuda_device().plan_decode_attention(shape);
+  return from_kernel(cpu::plan_decode_attention(shape, target.threads));
 }
 
-OpPlan plan_naive_attention(const AttentionShape& shape, int) {
-  return {"naive_attention_cpu", 0, weights_bytes(shape)};
+OpPlan plan_naive_attention(const AttentionShape& shape, PlanFor target) {
+  return {naive_name(target), 0, weights_bytes(shape)};
 }
 
 OpPlan plan_naive_attention_backward(const AttentionShape& shape, const AttentionOptions& options,
-                                     int) {
+                                     PlanFor target) {
   const std::int64_t num_matrices = options.softcap != 0 ? 2 : 1;
-  return {"naive_attention_cpu", num_matrices * weights_bytes(shape), 0};
+  return {naive_name(target), num_matrices * weights_bytes(shape), 0};
 }
 
-OpPlan plan_linear_attention(const AttentionShape& shape, bool causal, int threads) {
-  return from_kernel(cpu::plan_linear_attention(shape, causal, threads));
+OpPlan plan_linear_attention(const AttentionShape& shape, bool causal, PlanFor target) {
+  if (target.device == at::kCUDA) return cuda_device().plan_linear_attention(shape, causal);
+  return from_kernel(cpu::plan_linear_attention(shape, causal, target.threads));
 }
 
-OpPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal, int threads) {
-  return from_kernel(cpu::plan_linear_attention_backward(shape, causal, threads));
+OpPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal, PlanFor target) {
+  if (target.device == at::kCUDA) {
+    return cuda_device().plan_linear_attention_backward(shape, causal);
+  }
+  return from_kernel(cpu::plan_linear_attention_backward(shape, causal, target.threads));
 }
 
 }  // namespace attnlab::ops

@@ -57,21 +57,32 @@ struct OpPlan {
   std::int64_t saved_bytes = 0;      ///< kept for backward beyond q, k, v, out and lse
 };
 
-/// For `threads` threads (at::get_num_threads() of the run) on the CPU, and inputs whose last
-/// dimension is contiguous (others are copied). The forward plan's output is out and lse; the
-/// backward plan's output is the three gradients. naive_attention also returns what it saves, the
-/// weights: they are its `saved_bytes`, so a caller that counts them as output must not count both.
-/// A log_decay `[batch, heads]` adds 4 * batch * heads * seqlen bytes to the backward workspace.
-/// Exact to the byte, but for naive_attention in bfloat16 and float16: there the matrix library
-/// takes scratch of its own, of the order of threads * seqlen, which it does not announce; not
-/// included.
-OpPlan plan_attention(const AttentionShape& shape, int threads);
-OpPlan plan_attention_backward(const AttentionShape& shape, int threads);
-OpPlan plan_decode_attention(const AttentionShape& shape, int threads);
-OpPlan plan_naive_attention(const AttentionShape& shape, int threads);
+/// What a plan is made for: a device, and on the CPU the threads (at::get_num_threads() of the
+/// run).
+struct PlanFor {
+  // Not explicit: a number alone means threads of the CPU.
+  PlanFor(int num_threads, at::DeviceType device_type = at::kCPU)
+      : threads(num_threads), device(device_type) {}
+
+  int threads;
+  at::DeviceType device;
+};
+
+/// For inputs whose last dimension is contiguous (others are copied). Plans for CUDA ask the
+/// current device and throw DeviceError where there is none. The forward plan's output is out and
+/// lse; the backward plan's output is the three gradients. naive_attention also returns what it
+/// saves, the weights: they are its `saved_bytes`, so a caller that counts them as output must not
+/// count both. A log_decay `[batch, heads]` adds 4 * batch * heads * seqlen bytes to the backward
+/// workspace. Exact to the byte, but for naive_attention in bfloat16 and float16: there the matrix
+/// library takes scratch of its own, of the order of threads * seqlen, which it does not announce;
+/// not included. Nor is the workspace that cuBLAS takes once per thread and stream, tens of MiB.
+OpPlan plan_attention(const AttentionShape& shape, PlanFor target);
+OpPlan plan_attention_backward(const AttentionShape& shape, PlanFor target);
+OpPlan plan_decode_attention(const AttentionShape& shape, PlanFor target);
+OpPlan plan_naive_attention(const AttentionShape& shape, PlanFor target);
 OpPlan plan_naive_attention_backward(const AttentionShape& shape, const AttentionOptions& options,
-                                     int threads);
-OpPlan plan_linear_attention(const AttentionShape& shape, bool causal, int threads);
-OpPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal, int threads);
+                                     PlanFor target);
+OpPlan plan_linear_attention(const AttentionShape& shape, bool causal, PlanFor target);
+OpPlan plan_linear_attention_backward(const AttentionShape& shape, bool causal, PlanFor target);
 
 }  // namespace attnlab::ops

@@ -22,10 +22,10 @@ check() {
 }
 export -f check
 
-# Left out: what only nvcc can compile (wrappers of instructions, the launch on a device), and headers
-# that need the macros of an instruction set.
+# Left out: what only nvcc can compile (wrappers of instructions, the launch on a device), what needs
+# the CUDA runtime's headers, and headers that need the macros of an instruction set.
 headers=$(find kernels variants experiments analysis tests/support tests/hostexec \
-          \( -name '*.h' -o -name '*.cuh' \) ! -path 'kernels/cuda/ptx/*' \
+          \( -name '*.h' -o -name '*.cuh' \) ! -path 'kernels/cuda/ptx/*' ! -path 'kernels/ops/cuda_*' \
           ! -name launch_device.h ! -name 'simd*.h' 2>/dev/null | sort)
 [ -n "$headers" ] || { echo "no headers found"; exit 1; }
 echo "$headers" | xargs -P "$(nproc)" -I{} bash -c 'check "$@"' _ {} "${flags[@]}" || exit 1

@@ -113,7 +113,8 @@ void check_values(const Variant& variant, const Inputs& inputs, const Problem& p
 
   at::Generator generator = at::detail::createCPUGenerator(kSeed + 1);
   const at::Tensor grad_out =
-      at::randn(out.sizes(), generator, at::TensorOptions().dtype(at::kDouble)).to(p.dtype);
+      at::randn(out.sizes(), generator, at::TensorOptions().dtype(at::kDouble))
+          .to(p.device, p.dtype);
   const auto ours = gradients(out, own, grad_out);
   const auto truth = gradients(reference, exact, grad_out);
   const auto baseline = gradients(formula, plain, grad_out);
@@ -264,11 +265,13 @@ Results check_problem(const Variant& variant, const Problem& problem) {
 }  // namespace
 
 std::vector<PropertyResult> check_conformance(const Registry& registry, const std::string& name,
-                                              const std::map<std::string, OptionValue>& options) {
+                                              const std::map<std::string, OptionValue>& options,
+                                              at::DeviceType device) {
   const std::unique_ptr<Variant> variant = registry.make(name, options);
   const std::map<std::string, std::string> exceptions = variant->info().known_exceptions;
   Results all;
-  for (const Problem& problem : conformance_problems()) {
+  for (Problem problem : conformance_problems()) {
+    problem.device = device;
     Results results;
     try {
       results = check_problem(*variant, problem);

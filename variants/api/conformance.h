@@ -19,9 +19,10 @@ struct PropertyResult {
 };
 
 /// Checks the variant `name` with `options` over the built-in case list (length 1, primes, cross
-/// lengths, GQA, strided views, each dtype) and returns one result per property and case.
+/// lengths, GQA, strided views, each dtype) on `device` and returns one result per property and
+/// case.
 std::vector<PropertyResult> check_conformance(
     const Registry& registry, const std::string& name,
-    const std::map<std::string, OptionValue>& options = {});
+    const std::map<std::string, OptionValue>& options = {}, at::DeviceType device = at::kCPU);
 
 }  // namespace attnlab

@@ -88,7 +88,8 @@ std::vector<Problem> conformance_problems() {
 Inputs conformance_inputs(const Variant& variant, const Problem& p, std::uint64_t seed) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const auto normal = [&](at::IntArrayRef shape) {
-    return at::randn(shape, generator, at::TensorOptions().dtype(at::kDouble)).to(p.dtype);
+    return at::randn(shape, generator, at::TensorOptions().dtype(at::kDouble))
+        .to(p.device, p.dtype);
   };
   Inputs inputs;
   inputs.q = normal({p.batch, p.heads, p.seqlen_q, p.head_dim});
@@ -97,7 +98,7 @@ Inputs conformance_inputs(const Variant& variant, const Problem& p, std::uint64_
   inputs.causal = p.causal;
   inputs.scale = p.scale;
   for (const ExtraInput& extra : variant.info().extra_inputs) {
-    inputs.extra[extra.name] = extra_tensor(extra, p, generator);
+    inputs.extra[extra.name] = extra_tensor(extra, p, generator).to(p.device);
   }
   return inputs;
 }

@@ -47,14 +47,15 @@ void count_tensors(const Problem& p, std::int64_t lse_bytes, Plan& plan) {
 
 Plan plan_tiled_attention(const Problem& problem, const Mask& mask) {
   const AttentionShape shape = attention_shape(problem);
-  const ops::OpPlan forward = ops::plan_attention(shape, problem.threads);
+  const ops::OpPlan forward = ops::plan_attention(shape, {problem.threads, problem.device});
   Plan plan;
   plan.kernel_name = forward.kernel_name;
   plan.flops = softmax_attention_flops(problem, mask);
   count_tensors(problem, lse_bytes(problem), plan);
   plan.workspace_bytes = forward.workspace_bytes;
   if (problem.with_backward()) {
-    const ops::OpPlan backward = ops::plan_attention_backward(shape, problem.threads);
+    const ops::OpPlan backward =
+        ops::plan_attention_backward(shape, {problem.threads, problem.device});
     plan.saved_bytes = forward.saved_bytes;
     // Forward's scratch is gone by then, but so are the gradients that only backward allocates.
     const std::int64_t gradients = problem.q_bytes() + problem.k_bytes() + problem.v_bytes();

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include "kernels/cpu/flash_attention.h"
+#include "kernels/ops/device.h"
 
 namespace attnlab {
 
 Support operator_support(const Problem& p) {
-  if (p.device != at::kCPU) {
-    return Support::no(fmt::format("there is no kernel for device {} yet; allowed: cpu",
+  if (p.device == at::kCUDA) {
+    if (const std::string reason = ops::why_no_cuda(); !reason.empty()) return Support::no(reason);
+  } else if (p.device != at::kCPU) {
+    return Support::no(fmt::format("there is no kernel for device {}; allowed: cpu, cuda",
                                    c10::DeviceTypeName(p.device, /*lower_case=*/true)));
   }
   for (const auto& [size, name] :

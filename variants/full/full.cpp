@@ -22,7 +22,7 @@ Support FullAttention::do_supports(const Problem& problem) const {
 
 Plan FullAttention::do_plan(const Problem& problem) const {
   const AttentionShape shape = attention_shape(problem);
-  const ops::OpPlan forward = ops::plan_naive_attention(shape, problem.threads);
+  const ops::OpPlan forward = ops::plan_naive_attention(shape, {problem.threads, problem.device});
   Plan plan;
   plan.kernel_name = forward.kernel_name;
   // Every score is computed, also those that the mask removes; credited are the visible pairs.
@@ -32,9 +32,9 @@ Plan FullAttention::do_plan(const Problem& problem) const {
       shape.batch * shape.heads * shape.seqlen_q * shape.seqlen_k * element_size(shape.dtype);
   if (problem.with_backward()) {
     plan.saved_bytes = weights_bytes;
-    plan.workspace_bytes =
-        ops::plan_naive_attention_backward(shape, {.causal = problem.causal}, problem.threads)
-            .workspace_bytes;
+    plan.workspace_bytes = ops::plan_naive_attention_backward(shape, {.causal = problem.causal},
+                                                              {problem.threads, problem.device})
+                               .workspace_bytes;
   } else {
     plan.workspace_bytes = weights_bytes + forward.workspace_bytes;
   }

@@ -50,7 +50,8 @@ Support LinearAttention::do_supports(const Problem& problem) const {
 
 Plan LinearAttention::do_plan(const Problem& problem) const {
   const AttentionShape shape = attention_shape(problem);
-  const ops::OpPlan forward = ops::plan_linear_attention(shape, problem.causal, problem.threads);
+  const ops::OpPlan forward =
+      ops::plan_linear_attention(shape, problem.causal, {problem.threads, problem.device});
   Plan plan;
   plan.kernel_name = forward.kernel_name;
   // The recurrence's own count: a state update and a state read per token.
@@ -61,8 +62,8 @@ Plan LinearAttention::do_plan(const Problem& problem) const {
   count_tensors(problem, 0, plan);
   plan.workspace_bytes = forward.workspace_bytes;
   if (problem.with_backward()) {
-    const ops::OpPlan backward =
-        ops::plan_linear_attention_backward(shape, problem.causal, problem.threads);
+    const ops::OpPlan backward = ops::plan_linear_attention_backward(
+        shape, problem.causal, {problem.threads, problem.device});
     plan.saved_bytes = forward.saved_bytes;
     const std::int64_t gradients = problem.q_bytes() + problem.k_bytes() + problem.v_bytes();
     plan.workspace_bytes = std::max(backward.workspace_bytes, forward.workspace_bytes - gradients);

@@ -1,5 +1,6 @@
 #include "variants/torch_sdpa/torch_sdpa.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/_fused_sdp_choice.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <fmt/format.h>
@@ -43,7 +44,40 @@ std::int64_t backward_workspace(const Problem& p) {
   return p.threads * (2 * q * k * accumulator + reduced) + row_sums + gradient_copy;
 }
 
+// On CUDA the same kernel is FlashAttention-2. Its backward pass sums dQ in float32 with lengths
+// rounded up to 128 and head_dim to 32, and keeps a float32 number per query (Dao 2023, section
+// 3.1); gradients of keys and values exist once per query head until groups are summed.
+std::int64_t cuda_backward_workspace(const Problem& p) {
+  const auto up = [](std::int64_t n, std::int64_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+  };
+  const std::int64_t rows = p.batch * p.heads * up(p.seqlen_q, 128);
+  const std::int64_t per_query_head =
+      p.heads == p.kv_heads ? 0 : (p.k_bytes() + p.v_bytes()) / p.kv_heads * p.heads;
+  return rows * (up(p.head_dim, 32) + 1) * 4 + per_query_head;
+}
+
 constexpr std::int64_t kFlashBackend = 1;  // sdp::SDPBackend::flash_attention
+
+/// Leaves Torch only its flash kernel while it lives. The CPU has no other fused one; on CUDA Torch
+/// would else choose among three, by rules that differ from device to device.
+class OnlyFlashKernel {
+ public:
+  OnlyFlashKernel() {
+    at::globalContext().setSDPUseCuDNN(false);
+    at::globalContext().setSDPUseMemEfficient(false);
+  }
+  ~OnlyFlashKernel() {
+    at::globalContext().setSDPUseCuDNN(cudnn_);
+    at::globalContext().setSDPUseMemEfficient(mem_efficient_);
+  }
+  OnlyFlashKernel(const OnlyFlashKernel&) = delete;
+  OnlyFlashKernel& operator=(const OnlyFlashKernel&) = delete;
+
+ private:
+  bool cudnn_ = at::globalContext().userEnabledCuDNNSDP();
+  bool mem_efficient_ = at::globalContext().userEnabledMemEfficientSDP();
+};
 
 }  // namespace
 
@@ -67,6 +101,11 @@ Support TorchSdpa::do_supports(const Problem& problem) const {
         "fall back to stored scores, which this variant does not measure",
         problem.head_dim, problem.head_dim_v));
   }
+  if (problem.device == at::kCUDA && c10::elementSize(problem.dtype) != 2) {
+    return Support::no(
+        fmt::format("PyTorch's flash kernel on CUDA takes bfloat16 and float16, not {}",
+                    dtype_name(problem.dtype)));
+  }
   if (problem.causal && problem.seqlen_q != problem.seqlen_k) {
     return Support::no(
         fmt::format("PyTorch's causal flag is top-left aligned and means something else where "
@@ -79,14 +118,15 @@ Support TorchSdpa::do_supports(const Problem& problem) const {
 
 Plan TorchSdpa::do_plan(const Problem& problem) const {
   Plan plan;
-  plan.kernel_name = "torch_sdpa_flash_cpu";
+  const bool on_cuda = problem.device == at::kCUDA;
+  plan.kernel_name = on_cuda ? "torch_sdpa_flash_cuda" : "torch_sdpa_flash_cpu";
   plan.flops = softmax_attention_flops(problem, problem_mask(problem));
   count_tensors(problem, 0, plan);
   if (problem.with_backward()) {
     plan.saved_bytes = lse_bytes(problem);
-    plan.workspace_bytes = backward_workspace(problem);
+    plan.workspace_bytes = on_cuda ? cuda_backward_workspace(problem) : backward_workspace(problem);
   } else {
-    plan.workspace_bytes = forward_workspace(problem) + lse_bytes(problem);
+    plan.workspace_bytes = (on_cuda ? 0 : forward_workspace(problem)) + lse_bytes(problem);
   }
   return plan;
 }
@@ -94,6 +134,7 @@ Plan TorchSdpa::do_plan(const Problem& problem) const {
 Outputs TorchSdpa::do_forward(const Inputs& inputs) const {
   const Problem problem = problem_of(inputs);
   const bool enable_gqa = problem.heads != problem.kv_heads;
+  const OnlyFlashKernel only_flash;
   const std::int64_t backend = at::_fused_sdp_choice(inputs.q, inputs.k, inputs.v, {}, 0.0,
                                                      problem.causal, inputs.scale, enable_gqa);
   if (backend != kFlashBackend) {
