@@ -83,6 +83,9 @@ CLI::App* add_check(CLI::App& app, Arguments& arguments) {
   set_usage(*check, "Usage: attnlab check VARIANT [OPTION=VALUE...] [flags]");
   check->allow_extras();
   check->add_option("variant", arguments.variant, "Name of the variant")->required();
+  check->add_option("--device", arguments.device, "Where to run it: cpu (default) or cuda")
+      ->type_name("DEVICE")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   add_plugin_flag(*check, arguments);
   return check;
 }

@@ -18,8 +18,9 @@ struct Arguments {
   bool dry_run = false;
   bool print_config = false;  ///< --cfg job
   bool json = false;
-  std::string list_what;  ///< variants, experiments, devices, a group, or "" = overview
-  std::string variant;    ///< check
+  std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
+  std::string variant;         ///< check
+  std::string device = "cpu";  ///< check: cpu, cuda
 };
 
 /// Throws ConfigError for an unknown command or flag (naming the nearest) and for flags without

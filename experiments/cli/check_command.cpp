@@ -11,6 +11,7 @@
 #include "experiments/cli/context.h"
 #include "experiments/cli/output.h"
 #include "kernels/core/error.h"
+#include "kernels/ops/device.h"
 #include "variants/api/conformance.h"
 
 namespace attnlab::cli {
@@ -96,8 +97,11 @@ std::string property_line(const Tally& entry) {
 int check_command(const Arguments& arguments) {
   const LoadedRegistry loaded = load_registry(arguments.plugins);
   const Registry::Entry& entry = loaded.registry.entry(arguments.variant);
+  const bool on_cuda = arguments.device == "cuda";
+  if (on_cuda) ops::cuda_device();  // or what is missing, before anything runs
   const std::vector<PropertyResult> results =
-      check_conformance(loaded.registry, arguments.variant, parse_options(entry, arguments.words));
+      check_conformance(loaded.registry, arguments.variant, parse_options(entry, arguments.words),
+                        on_cuda ? at::kCUDA : at::kCPU);
   std::string text;
   std::size_t broken = 0;
   const std::vector<Tally> tallies = tally(results);

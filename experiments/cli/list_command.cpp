@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -16,6 +17,7 @@
 #include "experiments/config/schema.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
+#include "kernels/ops/device.h"
 
 namespace attnlab::cli {
 namespace {
@@ -76,33 +78,69 @@ std::string variants_text(const Registry& registry) {
 }
 
 /// The kernels that the registered variants would use for a small problem, each once.
-std::vector<std::string> cpu_kernels(const Registry& registry) {
+std::vector<std::string> kernels_of(const Registry& registry, at::DeviceType device,
+                                    std::initializer_list<at::ScalarType> dtypes) {
   Problem problem;
   problem.seqlen_q = problem.seqlen_k = 64;
+  problem.device = device;
   std::set<std::string> kernels;
   for (const std::string& name : registry.names()) {
     const auto variant = registry.make(name);
-    if (variant->supports(problem).ok) kernels.insert(variant->plan(problem).kernel_name);
+    for (const at::ScalarType dtype : dtypes) {
+      problem.dtype = dtype;
+      if (variant->supports(problem).ok) kernels.insert(variant->plan(problem).kernel_name);
+    }
   }
   return {kernels.begin(), kernels.end()};
 }
 
+std::vector<std::string> cpu_kernels(const Registry& registry) {
+  return kernels_of(registry, at::kCPU, {at::kFloat});
+}
+
+std::vector<std::string> cuda_kernels(const Registry& registry) {
+  return kernels_of(registry, at::kCUDA, {at::kFloat, at::kBFloat16});
+}
+
+Json cuda_json(const Registry& registry) {
+  if (const std::string reason = ops::why_no_cuda(); !reason.empty()) {
+    return {{"name", "cuda"}, {"available", false}, {"reason", reason}};
+  }
+  const ops::DeviceInfo info = ops::cuda_device().info();
+  return {{"name", "cuda"},
+          {"available", true},
+          {"model", info.name},
+          {"compute_capability", info.compute_capability},
+          {"multiprocessors", info.multiprocessors},
+          {"memory_bytes", info.memory_bytes},
+          {"kernels", cuda_kernels(registry)}};
+}
+
+std::string cuda_text(const Registry& registry) {
+  if (const std::string reason = ops::why_no_cuda(); !reason.empty()) {
+    return fmt::format("cuda             not available: {}\n", reason);
+  }
+  const ops::DeviceInfo info = ops::cuda_device().info();
+  return fmt::format(
+      "cuda             {}, compute capability {}.{}, {} multiprocessors, {} GiB; kernels: {}\n",
+      info.name, info.compute_capability / 10, info.compute_capability % 10, info.multiprocessors,
+      info.memory_bytes >> 30, join_names(cuda_kernels(registry)));
+}
+
 Json devices_json(const Registry& registry) {
-  return Json::array(
-      {{{"name", "cpu"},
-        {"available", true},
-        {"threads", at::get_num_threads()},
-        {"logical_cpus", std::thread::hardware_concurrency()},
-        {"kernels", cpu_kernels(registry)}},
-       {{"name", "cuda"}, {"available", false}, {"reason", "this build has no CUDA backend yet"}}});
+  return Json::array({{{"name", "cpu"},
+                       {"available", true},
+                       {"threads", at::get_num_threads()},
+                       {"logical_cpus", std::thread::hardware_concurrency()},
+                       {"kernels", cpu_kernels(registry)}},
+                      cuda_json(registry)});
 }
 
 std::string devices_text(const Registry& registry) {
-  return fmt::format(
-      "cpu              {} threads of {} logical CPUs; kernels: {}\n"
-      "cuda             not available: this build has no CUDA backend yet\n",
-      at::get_num_threads(), std::thread::hardware_concurrency(),
-      join_names(cpu_kernels(registry)));
+  return fmt::format("cpu              {} threads of {} logical CPUs; kernels: {}\n",
+                     at::get_num_threads(), std::thread::hardware_concurrency(),
+                     join_names(cpu_kernels(registry))) +
+         cuda_text(registry);
 }
 
 /// The folders with YAML files below the config folders, as group names: "shape", "task/text".

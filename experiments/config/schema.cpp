@@ -271,6 +271,7 @@ void read_measure(const Reader& reader, TrialConfig& trial) {
   trial.min_samples = reader.get_int("measure.min_samples");
   trial.max_samples = reader.get_int("measure.max_samples");
   trial.error_rows = reader.get_int("measure.error_rows");
+  trial.l2_flush = reader.get_bool("measure.l2_flush");
   trial.memory_limit_bytes = reader.get_bytes("limits.memory");
   trial.time_limit_s = reader.get_float("limits.time_s");
   if (trial.min_samples > trial.max_samples) {

@@ -68,6 +68,7 @@ struct TrialConfig {
   std::int64_t min_samples = 0;
   std::int64_t max_samples = 0;
   std::int64_t error_rows = 0;
+  bool l2_flush = true;
   std::int64_t memory_limit_bytes = 0;  ///< 0 = what the machine can give
   double time_limit_s = 0;              ///< 0 = no limit
 };

@@ -50,6 +50,8 @@ std::vector<KeySpec> make_specs() {
       {"measure.max_samples", KeyType::kInt, "100", "timing samples at most", 1, kMaxCount},
       {"measure.error_rows", KeyType::kInt, "64", "query rows whose error is computed", 2,
        kMaxCount},
+      {"measure.l2_flush", KeyType::kBool, "true",
+       "device=cuda: overwrite the L2 cache before each timing sample"},
       {"limits.memory",
        KeyType::kBytes,
        "auto",

@@ -67,6 +67,24 @@ std::string git_commit(const std::filesystem::path& root) {
   return "";
 }
 
+nlohmann::ordered_json gpu_json(const ops::DeviceInfo& gpu, const ops::DeviceClocks& clocks) {
+  nlohmann::ordered_json object = {{"model", gpu.name},
+                                   {"compute_capability", gpu.compute_capability},
+                                   {"multiprocessors", gpu.multiprocessors},
+                                   {"memory_bytes", gpu.memory_bytes},
+                                   {"l2_bytes", gpu.l2_bytes},
+                                   {"driver_cuda_version", gpu.driver_version},
+                                   {"runtime_cuda_version", gpu.runtime_version}};
+  if (!clocks.known) return object;
+  object["sm_mhz"] = clocks.sm_mhz;
+  object["sm_max_mhz"] = clocks.sm_max_mhz;
+  object["memory_mhz"] = clocks.memory_mhz;
+  object["power_w"] = clocks.power_w;
+  object["temperature_c"] = clocks.temperature_c;
+  object["throttle_reasons"] = clocks.throttle_reasons;
+  return object;
+}
+
 }  // namespace
 
 Environment read_environment() {
@@ -80,6 +98,10 @@ Environment read_environment() {
       fmt::format("{}.{}.{}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR, TORCH_VERSION_PATCH);
   environment.cpu_capability = at::get_cpu_capability();
   environment.git_commit = git_commit(project_root());
+  if (const ops::Device* device = ops::loaded_cuda_device()) {
+    environment.gpu = device->info();
+    environment.gpu_clocks = device->clocks();
+  }
   return environment;
 }
 
@@ -98,17 +120,20 @@ nlohmann::ordered_json to_json(const Environment& environment) {
   // CPUInfo keeps the load average of its first use.
   std::array<double, 3> load = {};
   const int known = getloadavg(load.data(), static_cast<int>(load.size()));
-  return {{"host", environment.host},
-          {"cpu_model", environment.cpu_model},
-          {"logical_cpus", environment.logical_cpus},
-          {"cpu_frequency_scaling", scaling},
-          {"caches", caches},
-          {"load_average", std::vector<double>(load.begin(), load.begin() + std::max(known, 0))},
-          {"threads", environment.threads},
-          {"compiler", environment.compiler},
-          {"torch_version", environment.torch_version},
-          {"cpu_capability", environment.cpu_capability},
-          {"git_commit", environment.git_commit}};
+  nlohmann::ordered_json object = {
+      {"host", environment.host},
+      {"cpu_model", environment.cpu_model},
+      {"logical_cpus", environment.logical_cpus},
+      {"cpu_frequency_scaling", scaling},
+      {"caches", caches},
+      {"load_average", std::vector<double>(load.begin(), load.begin() + std::max(known, 0))},
+      {"threads", environment.threads},
+      {"compiler", environment.compiler},
+      {"torch_version", environment.torch_version},
+      {"cpu_capability", environment.cpu_capability},
+      {"git_commit", environment.git_commit}};
+  if (environment.gpu) object["gpu"] = gpu_json(*environment.gpu, environment.gpu_clocks);
+  return object;
 }
 
 void fill_environment(const Environment& environment, analysis::Record& record) {

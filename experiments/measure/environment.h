@@ -2,9 +2,11 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "analysis/record.h"
+#include "kernels/ops/device.h"
 
 namespace attnlab::measure {
 
@@ -17,6 +19,8 @@ struct Environment {
   std::string torch_version;   ///< "2.11.0"
   std::string cpu_capability;  ///< instruction set that Torch uses
   std::string git_commit;      ///< of the project's folder now; empty where it is no repository
+  std::optional<ops::DeviceInfo> gpu = std::nullopt;  ///< where the CUDA half is loaded
+  ops::DeviceClocks gpu_clocks = {};                  ///< now, before the trials
 };
 
 Environment read_environment();

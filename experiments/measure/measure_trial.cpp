@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <new>
 #include <string>
@@ -15,6 +16,7 @@
 #include "experiments/measure/memory.h"
 #include "experiments/measure/memory_pass.h"
 #include "kernels/core/error.h"
+#include "kernels/ops/device.h"
 
 namespace attnlab::measure {
 namespace {
@@ -67,20 +69,46 @@ void fill_speed(const SpeedResult& speed, Record& record) {
   }
 }
 
-SpeedResult time_direction(const Variant& variant, const TrialInputs& made, Direction direction,
+SpeedResult time_direction(const Variant& variant, const TrialInputs& made, const Problem& problem,
                            const SpeedOptions& options) {
-  if (direction == Direction::kForward) {
+  const auto time = [&](const std::function<void()>& run) {
+    return problem.device == at::kCUDA ? measure_device_speed(ops::cuda_device(), run, options)
+                                       : measure_speed(run, options);
+  };
+  if (problem.direction == Direction::kForward) {
     const at::NoGradGuard no_grad;
-    return measure_speed([&] { variant.forward(made.inputs); }, options);
+    return time([&] { variant.forward(made.inputs); });
   }
   const Inputs leaves = with_gradients(made.inputs);
-  if (direction == Direction::kForwardBackward) {
-    return measure_speed([&] { backward(variant.forward(leaves).out, leaves, made.grad_out); },
-                         options);
+  if (problem.direction == Direction::kForwardBackward) {
+    return time([&] { backward(variant.forward(leaves).out, leaves, made.grad_out); });
   }
   const Outputs outputs = variant.forward(leaves);
   constexpr bool kKeepGraph = true;
-  return measure_speed([&] { backward(outputs.out, leaves, made.grad_out, kKeepGraph); }, options);
+  return time([&] { backward(outputs.out, leaves, made.grad_out, kKeepGraph); });
+}
+
+/// Libraries take workspaces once and keep them (cuBLAS, per thread): not the variant's.
+void run_once(const Variant& variant, const TrialInputs& made, const Problem& problem) {
+  if (!problem.with_backward()) {
+    const at::NoGradGuard no_grad;
+    variant.forward(made.inputs);
+    return;
+  }
+  const Inputs leaves = with_gradients(made.inputs);
+  backward(variant.forward(leaves).out, leaves, made.grad_out);
+}
+
+/// A row whose times were taken with a lowered clock says so.
+std::string clock_note() {
+  const ops::DeviceClocks clocks = ops::cuda_device().clocks();
+  if (clocks.throttle_reasons.empty()) return "";
+  std::string reasons;
+  for (const std::string& reason : clocks.throttle_reasons) {
+    reasons += (reasons.empty() ? "" : ", ") + reason;
+  }
+  return fmt::format("note: the GPU's clock was held back ({}; {} of {} MHz, {} C, {} W)", reasons,
+                     clocks.sm_mhz, clocks.sm_max_mhz, clocks.temperature_c, clocks.power_w);
 }
 
 bool is_measured_here(Direction direction) {
@@ -93,17 +121,19 @@ void measure(const Variant& variant, const Problem& problem, const MeasureOption
   Record& record = trial.record;
   const Support support = variant.supports(problem);
   if (!support.ok) return end_with(record, Status::kUnsupported, support.reason);
-  if (!is_measured_here(problem.direction) || problem.device != at::kCPU) {
+  const bool on_cuda = problem.device == at::kCUDA;
+  if (!is_measured_here(problem.direction) || (problem.device != at::kCPU && !on_cuda)) {
     return end_with(
         record, Status::kUnsupported,
         fmt::format("[measure] {} on {} is not measured; allowed: forward, backward, "
-                    "forward_backward on cpu",
+                    "forward_backward on cpu or cuda",
                     direction_name(problem.direction), c10::DeviceTypeName(problem.device, true)));
   }
+  if (on_cuda) ops::cuda_device().release_cached_memory();
   const Plan plan = variant.plan(problem);
   fill_plan(plan, record);
   constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t available = available_memory_bytes().value_or(kUnknown);
+  const std::int64_t available = available_memory_bytes(problem.device).value_or(kUnknown);
   const std::int64_t limit =
       options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available;
   if (plan.predicted_bytes() > limit) {
@@ -116,18 +146,28 @@ void measure(const Variant& variant, const Problem& problem, const MeasureOption
                     analysis::format_bytes(limit)));
   }
 
-  const std::int64_t before = live_bytes();
+  const std::int64_t before = live_bytes(problem.device);
   const TrialInputs made = make_inputs(request);
-  const std::int64_t left = limit - (live_bytes() - before);
+  // The counting allocator limits tensors of the CPU; a device limits its own, and an explicit
+  // limit below that is looked at once the peak is known.
+  const std::int64_t left = on_cuda ? kUnknown : limit - (live_bytes(problem.device) - before);
   {
     const AllocationLimit allocation_limit(left);
     const bool rss_is_fresh = reset_peak_rss();
+    if (on_cuda) run_once(variant, made, problem);
     fill_memory(measure_memory(variant, made.inputs, made.grad_out, problem), record);
     if (rss_is_fresh) record.peak_rss_bytes = peak_rss_bytes();
   }
+  if (on_cuda && options.memory_limit_bytes > 0 && *record.peak_bytes > limit) {
+    return end_with(
+        record, Status::kOom,
+        fmt::format("took {}, the limit is {}; raise limits.memory or shorten the "
+                    "sequence",
+                    analysis::format_bytes(*record.peak_bytes), analysis::format_bytes(limit)));
+  }
   {
     // The references are ours, not the variant's: only the machine limits them.
-    const AllocationLimit allocation_limit(available);
+    const AllocationLimit allocation_limit(on_cuda ? kUnknown : available);
     const AccuracyResult accuracy =
         measure_accuracy(variant, made.inputs, made.grad_out, problem,
                          {.rows = options.error_rows, .seed = request.seed});
@@ -135,10 +175,11 @@ void measure(const Variant& variant, const Problem& problem, const MeasureOption
     if (!accuracy.passed) return end_with(record, Status::kWrong, accuracy.reason);
   }
   const AllocationLimit allocation_limit(left);
-  SpeedResult speed = time_direction(variant, made, problem.direction, options.speed);
+  SpeedResult speed = time_direction(variant, made, problem, options.speed);
   fill_speed(speed, record);
   trial.samples_ms = std::move(speed.samples_ms);
   record.status = Status::kOk;
+  if (on_cuda) record.reason = clock_note();
 }
 
 }  // namespace

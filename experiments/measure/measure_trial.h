@@ -31,8 +31,10 @@ struct TrialMeasurement {
 /// the status (oom for memory, unsupported for UnsupportedError, else failed) with the first line
 /// of its message as the reason, and what was measured until then stays. A wrong result is not
 /// timed. ConfigError of the inputs is thrown on. `inputs.problem` is replaced by `problem`.
-/// Installs the counting allocator. Threads are the caller's affair (at::set_num_threads). CPU;
-/// directions forward, backward and forward_backward, else status unsupported.
+/// Installs the counting allocator. Threads are the caller's affair (at::set_num_threads). CPU and
+/// CUDA (where a warm-up run comes before the one for memory, so that what libraries take once is
+/// not counted, and a clock that was held back is noted in the reason of an ok row); directions
+/// forward, backward and forward_backward, else status unsupported.
 TrialMeasurement measure_trial(const Variant& variant, const Problem& problem,
                                const MeasureOptions& options, InputsRequest inputs);
 

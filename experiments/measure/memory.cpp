@@ -12,6 +12,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "kernels/ops/device.h"
+
 namespace attnlab::measure {
 namespace {
 
@@ -184,17 +186,26 @@ void install_counting_allocator() {
   });
 }
 
-std::int64_t live_bytes() { return counter().live(); }
+std::int64_t live_bytes(c10::DeviceType device) {
+  if (device == c10::DeviceType::CUDA) return ops::cuda_device().memory().live_bytes;
+  return counter().live();
+}
 
-PeakScope::PeakScope() {
-  Counter& used = counter();
+PeakScope::PeakScope(c10::DeviceType device) : device_(device), start_bytes_(live_bytes(device)) {
   claim(scope_lives, "PeakScope");
-  start_bytes_ = used.reset_peak();
+  if (device == c10::DeviceType::CUDA) {
+    ops::cuda_device().reset_peak_memory();
+  } else {
+    start_bytes_ = counter().reset_peak();
+  }
 }
 
 PeakScope::~PeakScope() { scope_lives = false; }
 
-std::int64_t PeakScope::peak_bytes() const { return counter().peak() - start_bytes_; }
+std::int64_t PeakScope::peak_bytes() const {
+  const bool on_cuda = device_ == c10::DeviceType::CUDA;
+  return (on_cuda ? ops::cuda_device().memory().peak_bytes : counter().peak()) - start_bytes_;
+}
 
 AllocationLimit::AllocationLimit(std::int64_t extra_bytes) {
   Counter& used = counter();
@@ -218,7 +229,8 @@ bool reset_peak_rss() {
   return file.good();
 }
 
-std::optional<std::int64_t> available_memory_bytes() {
+std::optional<std::int64_t> available_memory_bytes(c10::DeviceType device) {
+  if (device == c10::DeviceType::CUDA) return ops::cuda_device().memory().available_bytes;
   auto available = proc_kilobytes("/proc/meminfo", "MemAvailable");
   const auto limit = read_number("/sys/fs/cgroup/memory.max");
   const auto used = read_number("/sys/fs/cgroup/memory.current");

@@ -2,6 +2,8 @@
 // limit, and the process's peak of resident memory.
 #pragma once
 
+#include <c10/core/DeviceType.h>
+
 #include <cstdint>
 #include <optional>
 
@@ -12,15 +14,15 @@ namespace attnlab::measure {
 /// bytes that were asked for, not what the heap rounds them to.
 void install_counting_allocator();
 
-/// Bytes of CPU tensors and scratch alive now. Throws std::logic_error without an installed
-/// allocator.
-std::int64_t live_bytes();
+/// Bytes of tensors and scratch alive now on the CPU, or (kCUDA) those asked of Torch's caching
+/// allocator on the current device. Throws std::logic_error without an installed allocator.
+std::int64_t live_bytes(c10::DeviceType device = c10::DeviceType::CPU);
 
 /// The highest live_bytes() between construction and now. One at a time in a process: the peak is
 /// global, so a second living scope is a std::logic_error.
 class PeakScope {
  public:
-  PeakScope();
+  explicit PeakScope(c10::DeviceType device = c10::DeviceType::CPU);
   ~PeakScope();
   PeakScope(const PeakScope&) = delete;
   PeakScope& operator=(const PeakScope&) = delete;
@@ -29,12 +31,13 @@ class PeakScope {
   std::int64_t peak_bytes() const;
 
  private:
+  c10::DeviceType device_;
   std::int64_t start_bytes_;
 };
 
-/// While it lives, an allocation that would take live_bytes() more than `extra_bytes` above what
-/// was alive at construction throws c10::OutOfMemoryError (also from Torch's worker threads, which
-/// pass it on). One at a time in a process.
+/// On the CPU: while it lives, an allocation that would take live_bytes() more than `extra_bytes`
+/// above what was alive at construction throws c10::OutOfMemoryError (also from Torch's worker
+/// threads, which pass it on). One at a time in a process.
 class AllocationLimit {
  public:
   explicit AllocationLimit(std::int64_t extra_bytes);
@@ -50,8 +53,8 @@ std::optional<std::int64_t> peak_rss_bytes();
 /// Sets the peak back to what is resident now. False where the kernel does not allow it.
 bool reset_peak_rss();
 
-/// What the machine can still give to this process: the smaller of MemAvailable and what the
-/// control group's limit leaves. Nothing where neither can be read.
-std::optional<std::int64_t> available_memory_bytes();
+/// What the machine (or, for kCUDA, the current device) can still give to this process: the smaller
+/// of MemAvailable and what the control group's limit leaves. Nothing where neither can be read.
+std::optional<std::int64_t> available_memory_bytes(c10::DeviceType device = c10::DeviceType::CPU);
 
 }  // namespace attnlab::measure

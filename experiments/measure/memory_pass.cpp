@@ -38,12 +38,12 @@ void finish(MemoryUse& use) {
   use.workspace = std::max<std::int64_t>(0, use.peak - use.input - use.output - use.saved);
 }
 
-MemoryUse measure_forward(const Variant& variant, const Inputs& inputs) {
+MemoryUse measure_forward(const Variant& variant, const Inputs& inputs, at::DeviceType device) {
   const at::NoGradGuard no_grad;
   MemoryUse use;
   std::set<const c10::StorageImpl*> seen;
   use.input = storage_bytes(input_tensors(inputs, {}), seen);
-  const PeakScope scope;
+  const PeakScope scope(device);
   const Outputs outputs = variant.forward(inputs);
   use.peak = use.input + scope.peak_bytes();
   use.output = storage_bytes(output_tensors(outputs), seen);
@@ -52,24 +52,24 @@ MemoryUse measure_forward(const Variant& variant, const Inputs& inputs) {
 }
 
 MemoryUse measure_backward(const Variant& variant, const Inputs& inputs, const at::Tensor& grad_out,
-                           bool forward_counts) {
+                           bool forward_counts, at::DeviceType device) {
   MemoryUse use;
   std::set<const c10::StorageImpl*> seen;
   use.input = storage_bytes(input_tensors(inputs, grad_out), seen);
   const Inputs leaves = with_gradients(inputs);
 
-  const std::int64_t before = live_bytes();
+  const std::int64_t before = live_bytes(device);
   Outputs outputs;
   {
-    const PeakScope scope;
+    const PeakScope scope(device);
     outputs = variant.forward(leaves);
     if (forward_counts) use.peak = scope.peak_bytes();
   }
-  const std::int64_t kept = live_bytes() - before;
+  const std::int64_t kept = live_bytes(device) - before;
   use.output = storage_bytes(output_tensors(outputs), seen);
   use.saved = std::max<std::int64_t>(0, kept - use.output);
 
-  const PeakScope scope;
+  const PeakScope scope(device);
   const Gradients grads = backward(outputs.out, leaves, grad_out);
   use.peak = use.input + std::max(use.peak, kept + scope.peak_bytes());
   use.output += storage_bytes({grads.begin(), grads.end()}, seen);
@@ -81,8 +81,9 @@ MemoryUse measure_backward(const Variant& variant, const Inputs& inputs, const a
 
 MemoryUse measure_memory(const Variant& variant, const Inputs& inputs, const at::Tensor& grad_out,
                          const Problem& problem) {
-  if (!problem.with_backward()) return measure_forward(variant, inputs);
-  return measure_backward(variant, inputs, grad_out, problem.direction != Direction::kBackward);
+  if (!problem.with_backward()) return measure_forward(variant, inputs, problem.device);
+  return measure_backward(variant, inputs, grad_out, problem.direction != Direction::kBackward,
+                          problem.device);
 }
 
 }  // namespace attnlab::measure

@@ -19,8 +19,8 @@ struct MemoryUse {
 /// Runs `problem.direction` once (forward without gradient tracking; backward and forward_backward
 /// with forward, backward and the gradients in hand at the end) and counts. For `backward` the peak
 /// is that of the backward pass alone, with what forward left alive. Stored weights count as
-/// workspace in forward, as saved where a backward pass follows. CPU only; needs the counting
-/// allocator.
+/// workspace in forward, as saved where a backward pass follows. On the CPU it needs the counting
+/// allocator; on CUDA the numbers are those of Torch's caching allocator, as asked for.
 MemoryUse measure_memory(const Variant& variant, const Inputs& inputs, const at::Tensor& grad_out,
                          const Problem& problem);
 

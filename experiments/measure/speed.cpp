@@ -8,6 +8,7 @@
 #include <cmath>
 #include <exception>
 #include <stdexcept>
+#include <utility>
 
 #include "analysis/statistics.h"
 #include "kernels/core/error.h"
@@ -96,6 +97,20 @@ std::vector<double> take_samples(const std::function<void()>& run, const SpeedPl
   return std::move(collector.samples_ms);
 }
 
+SpeedResult summarise(std::vector<double> samples_ms) {
+  SpeedResult result;
+  result.samples_ms = std::move(samples_ms);
+  result.median_ms = analysis::median(result.samples_ms);
+  result.p10_ms = analysis::quantile(result.samples_ms, 0.1);
+  result.p90_ms = analysis::quantile(result.samples_ms, 0.9);
+  if (result.samples_ms.size() > 1) {
+    const analysis::Interval interval = analysis::median_interval(result.samples_ms);
+    result.ci_low_ms = interval.low;
+    result.ci_high_ms = interval.high;
+  }
+  return result;
+}
+
 }  // namespace
 
 SpeedPlan plan_speed(double seconds_per_run, const SpeedOptions& options) {
@@ -115,17 +130,25 @@ SpeedPlan plan_speed(double seconds_per_run, const SpeedOptions& options) {
 
 SpeedResult measure_speed(const std::function<void()>& run, const SpeedOptions& options) {
   check(options);
-  SpeedResult result;
-  result.samples_ms = take_samples(run, plan_speed(warm_up(run, options.warmup_s), options));
-  result.median_ms = analysis::median(result.samples_ms);
-  result.p10_ms = analysis::quantile(result.samples_ms, 0.1);
-  result.p90_ms = analysis::quantile(result.samples_ms, 0.9);
-  if (result.samples_ms.size() > 1) {
-    const analysis::Interval interval = analysis::median_interval(result.samples_ms);
-    result.ci_low_ms = interval.low;
-    result.ci_high_ms = interval.high;
+  return summarise(take_samples(run, plan_speed(warm_up(run, options.warmup_s), options)));
+}
+
+SpeedResult measure_device_speed(const ops::Device& device, const std::function<void()>& run,
+                                 const SpeedOptions& options) {
+  check(options);
+  const auto run_and_wait = [&] {
+    run();
+    device.synchronize();
+  };
+  const double seconds = warm_up(run_and_wait, options.warmup_s);
+  SpeedPlan plan = plan_speed(seconds, options);
+  if (options.l2_flush) {
+    const double affordable = std::clamp(options.max_time_s / std::max(seconds, 1e-9), 1.0,
+                                         static_cast<double>(options.max_samples));
+    plan = {.iterations = 1, .samples = static_cast<std::int64_t>(affordable)};
   }
-  return result;
+  return summarise(device.time_ms(
+      run, {.samples = plan.samples, .iterations = plan.iterations, .flush_l2 = options.l2_flush}));
 }
 
 }  // namespace attnlab::measure

@@ -1,10 +1,12 @@
-// Timing samples of a callable, taken by Google Benchmark.
+// Timing samples of a callable: by Google Benchmark on the CPU, by events on a CUDA device.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <vector>
+
+#include "kernels/ops/device.h"
 
 namespace attnlab::measure {
 
@@ -13,6 +15,7 @@ struct SpeedOptions {
   double max_time_s = 5.0;        ///< for all samples together; one sample is always taken
   std::int64_t min_samples = 10;  ///< fewer only where max_time_s does not allow so many
   std::int64_t max_samples = 100;
+  bool l2_flush = true;  ///< CUDA only: every sample is one run with a cold L2 cache
 };
 
 /// How the timed part is divided: `samples` samples, each the mean of `iterations` runs in a row.
@@ -38,5 +41,12 @@ struct SpeedResult {
 /// or stderr. Registers one benchmark and removes all registered ones afterwards; not for use from
 /// two threads at once. Throws ConfigError for options that are not positive or min above max.
 SpeedResult measure_speed(const std::function<void()>& run, const SpeedOptions& options);
+
+/// The same on a CUDA device: `run` only starts work on the current stream, and the times are those
+/// of CUDA events around it. With l2_flush a sample is one run after twice the L2 cache has been
+/// overwritten, which also hides the time that the host needs to start the first kernel; without,
+/// runs shorter than 1 ms are put together as above.
+SpeedResult measure_device_speed(const ops::Device& device, const std::function<void()>& run,
+                                 const SpeedOptions& options);
 
 }  // namespace attnlab::measure

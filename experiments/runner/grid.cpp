@@ -9,7 +9,7 @@
 
 #include "experiments/measure/inputs.h"
 #include "experiments/runner/sha256.h"
-#include "kernels/core/error.h"
+#include "kernels/ops/device.h"
 
 namespace attnlab::runner {
 namespace {
@@ -49,12 +49,9 @@ std::string make_repro(const config::Job& job, const ReproContext& context) {
   return command;
 }
 
+/// Loads the CUDA half where a trial asks for it, before any trial runs.
 void check_device(const config::TrialConfig& config) {
-  if (config.device == "cpu") return;
-  throw DeviceError(
-      fmt::format("[device] device={} cannot be used: this build has no CUDA backend "
-                  "yet: only device=cpu. Use device=cpu.",
-                  config.device));
+  if (config.device == "cuda") ops::cuda_device();
 }
 
 }  // namespace
@@ -86,7 +83,7 @@ std::string canonical_trial(const config::TrialConfig& config, const std::string
   for (const auto& [name, value] : config.inputs_options) {
     std::visit([&, &key = name](const auto& v) { inputs_options[key] = v; }, value);
   }
-  const nlohmann::json object = {
+  nlohmann::json object = {
       {"variant", config.variant},
       {"variant_options", nlohmann::json::parse(options_json)},
       {"batch", config.batch},
@@ -112,6 +109,7 @@ std::string canonical_trial(const config::TrialConfig& config, const std::string
       {"memory_limit_bytes", config.memory_limit_bytes},
       {"time_limit_s", config.time_limit_s},
   };
+  if (config.device == "cuda") object["l2_flush"] = config.l2_flush;
   return object.dump();
 }
 

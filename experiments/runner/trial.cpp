@@ -46,6 +46,7 @@ measure::MeasureOptions measure_options(const config::TrialConfig& config) {
   options.speed.max_time_s = config.max_time_s;
   options.speed.min_samples = config.min_samples;
   options.speed.max_samples = config.max_samples;
+  options.speed.l2_flush = config.l2_flush;
   options.error_rows = config.error_rows;
   options.memory_limit_bytes = config.memory_limit_bytes;
   return options;
@@ -92,6 +93,7 @@ Problem make_problem(const config::TrialConfig& config) {
   problem.head_dim = config.head_dim;
   problem.head_dim_v = config.head_dim_v;
   problem.dtype = parse_dtype(config.dtype);
+  problem.device = config.device == "cuda" ? at::kCUDA : at::kCPU;
   problem.causal = config.causal;
   problem.direction = parse_direction(config.direction);
   problem.threads = effective_threads(config.threads);
@@ -124,6 +126,9 @@ TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIde
   }
   fill_configuration(trial, result.record);
   measure::fill_environment(run.environment, result.record);
+  if (trial.config.device == "cuda" && run.environment.gpu) {
+    result.record.gpu_model = run.environment.gpu->name;
+  }
   result.record.run_id = run.run_id;
   result.record.started_utc = started_utc;
   result.record.duration_s =

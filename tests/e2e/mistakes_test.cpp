@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/e2e/program.h"
 
 namespace attnlab::e2e {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -52,9 +55,20 @@ TEST(Mistakes, NothingIsWrittenForARefusedRun) {
 
 TEST(Mistakes, CudaIsRefusedWithWhatIsMissing) {
   const Workplace workplace;
-  const Result result = workplace.run(tiny({"device=cuda"}));
-  expect_refused(result, 2);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("no CUDA backend"), HasSubstr("device=cpu")));
+  if (workplace.run({"list", "devices"}).out.find("cuda             not available") ==
+      std::string::npos) {
+    GTEST_SKIP() << "there is a CUDA device here";
+  }
+  for (const Result& result : {workplace.run(tiny({"device=cuda"})),
+                               workplace.run({"check", "flash", "--device", "cuda"})}) {
+    expect_refused(result, 2);
+    EXPECT_THAT(result.err,
+                AllOf(HasSubstr("device=cuda cannot be used"), HasSubstr("device=cpu"),
+                      AnyOf(HasSubstr("this build has no CUDA backend"),
+                            HasSubstr("there is no NVIDIA driver"), HasSubstr("the NVIDIA driver"),
+                            HasSubstr("Install LibTorch with its CUDA libraries"))));
+    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  }
 }
 
 TEST(Mistakes, PluginsThatCannotBeLoaded) {

@@ -27,7 +27,8 @@ TEST(SchemaTest, ReadsEveryKey) {
       "direction: backward\ndtype: bfloat16\ndevice: {name: cuda}\ncausal: yes\nseed: 7\nthreads: "
       "3\n"
       "inputs: {name: text, offset: 5}\n"
-      "measure: {max_time_s: 2, warmup_s: 0, min_samples: 1, max_samples: 2, error_rows: 8}\n"
+      "measure: {max_time_s: 2, warmup_s: 0, min_samples: 1, max_samples: 2, error_rows: 8, "
+      "l2_flush: no}\n"
       "limits: {memory: 1GiB, time_s: null}\nrun: {dir: out}\nplugins: [a.so, b.so]\n");
   const TrialConfig trial = parse_trial(config);
   EXPECT_EQ(trial.experiment, "e");
@@ -55,6 +56,7 @@ TEST(SchemaTest, ReadsEveryKey) {
   EXPECT_EQ(trial.min_samples, 1);
   EXPECT_EQ(trial.max_samples, 2);
   EXPECT_EQ(trial.error_rows, 8);
+  EXPECT_FALSE(trial.l2_flush);
   EXPECT_EQ(trial.memory_limit_bytes, std::int64_t{1} << 30);
   EXPECT_EQ(trial.time_limit_s, 0.0);
   const RunConfig run = parse_run(config);

@@ -114,5 +114,60 @@ TEST(SpeedTest, RefusesOptionsWithoutSense) {
   EXPECT_THROW(measure_speed([] {}, {.warmup_s = -1}), ConfigError);
 }
 
+/// A device that starts nothing: it counts and answers 1, 2, 3 ... ms.
+class FakeDevice : public ops::Device {
+ public:
+  ops::DeviceInfo info() const override { return {}; }
+  ops::DeviceClocks clocks() const override { return {}; }
+  void synchronize() const override { ++synchronized; }
+  ops::DeviceMemory memory() const override { return {}; }
+  void reset_peak_memory() const override {}
+  void release_cached_memory() const override {}
+  std::vector<double> time_ms(const std::function<void()>& run,
+                              const ops::DeviceTiming& timing) const override {
+    asked = timing;
+    run();
+    std::vector<double> samples;
+    for (std::int64_t i = 0; i < timing.samples; ++i) samples.push_back(static_cast<double>(i + 1));
+    return samples;
+  }
+  ops::OpPlan plan_attention(const AttentionShape&) const override { return {}; }
+  ops::OpPlan plan_attention_backward(const AttentionShape&) const override { return {}; }
+  ops::OpPlan plan_decode_attention(const AttentionShape&) const override { return {}; }
+  ops::OpPlan plan_linear_attention(const AttentionShape&, bool) const override { return {}; }
+  ops::OpPlan plan_linear_attention_backward(const AttentionShape&, bool) const override {
+    return {};
+  }
+
+  mutable int synchronized = 0;
+  mutable ops::DeviceTiming asked;
+};
+
+TEST(DeviceSpeedTest, WaitsInTheWarmUpAndTakesTheDevicesTimes) {
+  const FakeDevice device;
+  int runs = 0;
+  const SpeedResult result =
+      measure_device_speed(device, [&] { ++runs; },
+                           {.warmup_s = 0, .max_time_s = 1, .min_samples = 2, .max_samples = 5});
+  EXPECT_EQ(runs, 2) << "one in the warm-up, one inside the fake";
+  EXPECT_EQ(device.synchronized, 1) << "a start alone is no run";
+  EXPECT_EQ(result.samples_ms, (std::vector<double>{1, 2, 3, 4, 5}));
+  EXPECT_EQ(result.median_ms, 3);
+}
+
+TEST(DeviceSpeedTest, WithAColdCacheASampleIsOneRun) {
+  const FakeDevice device;
+  SpeedOptions options = {.warmup_s = 0, .max_time_s = 1, .min_samples = 2, .max_samples = 5};
+  measure_device_speed(
+      device, [] {}, options);
+  EXPECT_TRUE(device.asked.flush_l2);
+  EXPECT_EQ(device.asked.iterations, 1);
+  options.l2_flush = false;
+  measure_device_speed(
+      device, [] {}, options);
+  EXPECT_FALSE(device.asked.flush_l2);
+  EXPECT_GT(device.asked.iterations, 1) << "an empty run is far below 1 ms";
+}
+
 }  // namespace
 }  // namespace attnlab::measure
