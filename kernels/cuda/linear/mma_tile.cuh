@@ -1,0 +1,115 @@
+// Products of 64x64 tiles on tensor cores, for bfloat16 and float16. Same interface as
+// simt_tile.cuh.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/linear/tile_products.cuh"
+
+namespace attnlab::cuda::linear {
+
+/// Sums of a 64x64 tile in the registers of 128 threads: warp w has rows 16w..16w+15 in the layout
+/// of mma_m16n8k16's accumulators, eight of them side by side.
+template <class T>
+struct MmaTile {
+  using Scalar = float;
+  using Element = T;
+  static constexpr int kThreads = 128;
+  /// 8 rows of 16 bytes lie in different banks.
+  static constexpr int kStride = kTile + 8;
+  static constexpr bool kScaled = std::is_same_v<T, float16>;
+
+  float values[8][4];
+
+  __device__ static Element to_element(float x) {
+    return {static_cast<std::uint16_t>(pack2<T>(x, 0.0f))};
+  }
+  __device__ static float to_scalar(Element x) { return to_float(x); }
+
+  __device__ static int row_of(int i) { return warp_idx() * 16 + lane_idx() / 4 + i / 2 * 8; }
+  __device__ static int column_of(int n, int i) { return n * 8 + lane_idx() % 4 * 2 + i % 2; }
+
+  __device__ void clear() {
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) values[n][i] = 0.0f;
+    }
+  }
+
+  template <class F>
+  __device__ __forceinline__ void for_each(const F& function) {
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) function(row_of(i), column_of(n, i), values[n][i]);
+    }
+  }
+
+  /// += other * factor(row).
+  template <class F>
+  __device__ __forceinline__ void add_rows(const MmaTile& other, const F& factor) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float row_factor = factor(row_of(2 * half));
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+          values[n][i] += other.values[n][i] * row_factor;
+        }
+      }
+    }
+  }
+
+  template <Operands kOperands>
+  __device__ __forceinline__ void multiply(const Element* a, const Element* b, int depth) {
+    // Lane 8m+i gives row i of matrix m of four: two halves of rows or columns, two of depth.
+    const int inner = lane_idx() % 8;
+    const int low = lane_idx() / 8 % 2 * 8;
+    const int high = lane_idx() / 16 * 8;
+    const int row = warp_idx() * 16;
+    for (int k = 0; k < depth; k += 16) {
+      std::uint32_t left[4];
+      if constexpr (kOperands == Operands::kColumnsByColumns) {
+        load_matrix_x4_transposed(left, a + (k + high + inner) * kStride + row + low);
+      } else {
+        load_matrix_x4(left, a + (row + low + inner) * kStride + k + high);
+      }
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        std::uint32_t right[4];
+        if constexpr (kOperands == Operands::kRowsByRows) {
+          load_matrix_x4(right, b + (n * 8 + high + inner) * kStride + k + low);
+        } else {
+          load_matrix_x4_transposed(right, b + (k + low + inner) * kStride + n * 8 + high);
+        }
+        const std::uint32_t first[2] = {right[0], right[1]};
+        const std::uint32_t second[2] = {right[2], right[3]};
+        mma_m16n8k16<T>(values[n], left, first);
+        mma_m16n8k16<T>(values[n + 1], left, second);
+      }
+    }
+  }
+
+  template <class F>
+  __device__ __forceinline__ void add_row_sums(float* sums, const F& function) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = row_of(2 * half);
+      float sum = 0.0f;
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          sum += function(row, column_of(n, i), values[n][2 * half + i]);
+        }
+      }
+      sum += shuffle_xor(sum, 2);
+      sum += shuffle_xor(sum, 1);
+      if (lane_idx() % 4 == 0) sums[row] += sum;
+    }
+  }
+};
+
+}  // namespace attnlab::cuda::linear

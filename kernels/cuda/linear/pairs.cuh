@@ -1,0 +1,120 @@
+// The part of linear attention inside a chunk: pairs of tokens, tile by tile.
+#pragma once
+
+#include "kernels/cuda/linear/memory.cuh"
+
+namespace attnlab::cuda::linear {
+
+/// Which pairs of a diagonal tile there are.
+enum class Triangle {
+  kLower,  ///< rows are queries: columns up to the row
+  kUpper,  ///< rows are keys: columns from the row on
+};
+
+template <Triangle kSide>
+__device__ __forceinline__ bool in_triangle(int row, int column) {
+  return kSide == Triangle::kLower ? column <= row : column >= row;
+}
+
+/// NaN and infinities of `values` reach the rows of the triangle that they belong to and become 0
+/// in `values`, so that a product with the zeros of the other side is 0. Rare and slow. All threads
+/// take part; ends with a barrier.
+template <Triangle kSide, class Tile>
+__device__ __forceinline__ void isolate_non_finite(const typename Tile::Element* pairs,
+                                                   typename Tile::Element* values, Tile& sum) {
+  using Scalar = typename Tile::Scalar;
+  for (int k = 0; k < kTile; ++k) {
+    sum.for_each([&](int row, int column, Scalar& value) {
+      const Scalar x = Tile::to_scalar(values[k * Tile::kStride + column]);
+      if (in_triangle<kSide>(row, k) && !is_finite(x)) {
+        value += Tile::to_scalar(pairs[row * Tile::kStride + k]) * x;
+      }
+    });
+  }
+  sync_threads();
+  for (int i = thread_idx(); i < kTile * kTile; i += Tile::kThreads) {
+    typename Tile::Element& x = values[i / kTile * Tile::kStride + i % kTile];
+    if (!is_finite(Tile::to_scalar(x))) x = Tile::to_element(Scalar(0));
+  }
+  sync_threads();
+}
+
+/// sum += factor(row) * (a * b).
+template <Operands kOperands, class Tile, class F>
+__device__ __forceinline__ void add_product(const typename Tile::Element* a,
+                                            const typename Tile::Element* b, int depth,
+                                            const F& factor, Tile& sum) {
+  Tile product;
+  product.clear();
+  product.template multiply<kOperands>(a, b, depth);
+  sum.add_rows(product, factor);
+}
+
+/// pairs = left * right^T, summed over the tiles of depth. `tile`: the other tokens. What is in
+/// `memory.pairs` may still be read by others until the first barrier. Ends without one: others may
+/// still read left and right.
+template <class Tile, class Pass>
+__device__ __forceinline__ void multiply_pair(Pass& pass, const Memory<Tile>& memory,
+                                              std::int64_t tile, bool load_left, Tile& pairs) {
+  pairs.clear();
+  for (int x = 0; x < pass.depth_tiles(); ++x) {
+    sync_threads();
+    if (load_left) pass.load_left(x, memory.left_tile(x));
+    pass.load_right(tile, x, memory.right);
+    if (x == 0) pass.load_columns(tile);
+    sync_threads();
+    pairs.template multiply<Operands::kRowsByRows>(memory.left_tile(x), memory.right,
+                                                   pass.depth(x));
+  }
+}
+
+/// The pairs, weighed and masked, as the left operand of a product. Returns nothing; a barrier must
+/// follow before it is read.
+template <Triangle kSide, class Tile, class Pass>
+__device__ __forceinline__ void store_pairs(const Pass& pass, const Memory<Tile>& memory,
+                                            bool diagonal, Tile& pairs) {
+  using Scalar = typename Tile::Scalar;
+  pairs.for_each([&](int row, int column, Scalar& value) {
+    const bool kept = !diagonal || in_triangle<kSide>(row, column);
+    const auto element = Tile::to_element(kept ? pass.weigh(row, column, value) : Scalar(0));
+    memory.pairs[row * Tile::kStride + column] = element;
+    value = Tile::to_scalar(element);
+  });
+}
+
+/// sum += weigh(left * right^T) * values over the tiles [begin, end) of tokens, of which `own` is
+/// the diagonal one. Needs no barrier before it and none after it but for the memory of results.
+///
+/// A pass says what the operands are: depth_tiles(), depth(x), load_left(x, to), load_right(tile,
+/// x, to), load_columns(tile) (numbers of the other tokens), weigh(row, column, pair),
+/// add_weights(pairs) (takes note of what weighs), load_values(tile, to) (whether it stored NaN or
+/// infinities) and value_factor().
+template <Triangle kSide, class Tile, class Pass>
+__device__ __forceinline__ void add_pairs(Pass& pass, const Memory<Tile>& memory, std::int64_t own,
+                                          std::int64_t begin, std::int64_t end, bool left_is_loaded,
+                                          Tile& sum) {
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    Tile pairs;
+    multiply_pair(pass, memory, tile, !left_is_loaded, pairs);
+    left_is_loaded = memory.left_is_resident(pass.depth_tiles());
+    store_pairs<kSide>(pass, memory, tile == own, pairs);
+    pass.add_weights(pairs);
+    sync_threads();
+    const bool bad = pass.load_values(tile, memory.right);
+    if (tile == own) {
+      if (sync_threads_or(bad)) isolate_non_finite<kSide>(memory.pairs, memory.right, sum);
+    } else {
+      sync_threads();
+    }
+    const int depth = pass.value_depth(tile);
+    if constexpr (Tile::kScaled && Pass::kScalesValues) {
+      const auto factor = pass.value_factor();
+      add_product<Operands::kRowsByColumns>(
+          memory.pairs, memory.right, depth, [&](int) { return factor; }, sum);
+    } else {
+      sum.template multiply<Operands::kRowsByColumns>(memory.pairs, memory.right, depth);
+    }
+  }
+}
+
+}  // namespace attnlab::cuda::linear
