@@ -46,6 +46,10 @@ class HostTensor {
 
   const TensorView& view() const { return view_; }
 
+  /// The memory behind the view, gaps between rows included.
+  std::span<std::byte> bytes() { return bytes_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+
   double get(std::int64_t b, std::int64_t h, std::int64_t s, std::int64_t c) const {
     return dispatch_dtype(view_.dtype, [&](auto tag) -> double {
       using T = typename decltype(tag)::type;
