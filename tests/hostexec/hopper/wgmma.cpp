@@ -1,0 +1,279 @@
+#include "hostexec/hopper/wgmma.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "hostexec/hopper/block.h"
+#include "hostexec/hopper/wgmma_product.h"
+
+namespace attnlab::hostexec {
+namespace {
+
+// A NaN that arithmetic does not make.
+constexpr std::uint32_t kPoison = 0x7fc0dead;
+// Swizzle patterns are made of rows of 128 bytes.
+constexpr int kPatternRow = 128;
+// Of the 14-bit fields of a descriptor, in units of 16 bytes.
+constexpr int kMaxField = 0x3fff * 16;
+
+bool poisoned(const float* d, int count) {
+  return std::all_of(d, d + count,
+                     [](const float& x) { return std::bit_cast<std::uint32_t>(x) == kPoison; });
+}
+
+bool same_call(const WgmmaOperands& a, const WgmmaOperands& b) {
+  return a.dtype == b.dtype && a.columns == b.columns && a.transpose_b == b.transpose_b &&
+         a.accumulate == b.accumulate && (a.a == nullptr) == (b.a == nullptr) &&
+         a.a_descriptor == b.a_descriptor && a.b_descriptor == b.b_descriptor;
+}
+
+/// Calls visit(offset) for the first of every 8 elements that are neighbours in memory.
+template <class Visit>
+void for_each_chunk(const OperandLayout& layout, bool k_major, int outer, Visit visit) {
+  const int outer_step = k_major ? 1 : 8;
+  const int k_step = k_major ? 8 : 1;
+  for (int i = 0; i < outer; i += outer_step) {
+    for (int k = 0; k < 16; k += k_step) visit(operand_offset(layout, k_major, i, k));
+  }
+}
+
+void check_operand(const char* name, std::uint64_t descriptor, bool k_major, int outer,
+                   const Site& site) {
+  const OperandLayout layout = decode_operand(descriptor);
+  if (layout.base_offset != 0 || layout.start % pattern_bytes(layout.swizzle) >= kPatternRow) {
+    fail_at(site, std::string("operand ") + name + " starts at offset " +
+                      std::to_string(layout.start) + ", inside a swizzle pattern of " +
+                      std::to_string(pattern_bytes(layout.swizzle)) +
+                      " bytes; only steps within its first row are supported");
+  }
+  const std::byte* const shared = position().shared;
+  for_each_chunk(layout, k_major, outer, [&](int offset) {
+    shared_offset(shared + offset, 16, 16, std::string("operand ") + name, site);
+  });
+}
+
+void begin_reads(std::uint64_t descriptor, bool k_major, int outer, const std::byte* shared,
+                 const Site& site) {
+  for_each_chunk(decode_operand(descriptor), k_major, outer, [&](int offset) {
+    async_begin(shared + offset, 16, Access::kRead, Proxy::kAsync, Where(site));
+  });
+}
+
+void end_reads(std::uint64_t descriptor, bool k_major, int outer, const std::byte* shared,
+               const Site& site, Clock& done) {
+  for_each_chunk(decode_operand(descriptor), k_major, outer, [&](int offset) {
+    async_end(shared + offset, 16, Access::kRead, Where(site), done);
+  });
+}
+
+Warpgroup& own_warpgroup(const std::shared_ptr<HopperBlock>& block, const Site& site) {
+  const auto group = static_cast<std::size_t>(position().thread / kWarpgroup);
+  if (group >= block->warpgroups.size()) {
+    fail_at(site, "thread " + std::to_string(position().thread) +
+                      " is not in a whole warpgroup of 128 threads; the block has " +
+                      std::to_string(position().threads));
+  }
+  return block->warpgroups[group];
+}
+
+int own_lane() { return position().thread % kWarpgroup; }
+
+}  // namespace
+
+void Warpgroup::gather(const std::string& what, const Site& site,
+                       const std::function<void()>& on_last) {
+  if (arrived_ == 0) {
+    gathering_ = what;
+    gathering_site_ = site;
+  } else if (gathering_ != what || gathering_site_.line() != site.line() ||
+             gathering_site_.column() != site.column()) {
+    fail_at(site, "threads of a warpgroup meet different operations: " + what + " here, " +
+                      gathering_ + " at " + describe(gathering_site_));
+  }
+  if (++arrived_ == kWarpgroup) {
+    arrived_ = 0;
+    ++generation_;
+    on_last();
+    return;
+  }
+  wait_until([this, before = generation_] { return generation_ != before; },
+             what + " of all 128 threads of the warpgroup", site);
+}
+
+void Warpgroup::issue(int lane, const WgmmaOperands& operands, const Site& site) {
+  if (!fenced_[index(lane)]) {
+    fail_at(site, "a group of products begins without wgmma_fence");
+  }
+  if (arrived_ > 0 && !same_call(operands, brought_[index(first_lane_)])) {
+    fail_at(site, "threads of a warpgroup bring different shapes or descriptors to one product");
+  }
+  if (arrived_ == 0) first_lane_ = lane;
+  brought_[index(lane)] = operands;
+  gather("wgmma_m64k16", site, [&] { start(site); });
+}
+
+void Warpgroup::start(const Site& site) {
+  const WgmmaOperands& shape = brought_[0];
+  const std::byte* const shared = position().shared;
+  if (shape.a == nullptr) check_operand("A", shape.a_descriptor, true, 64, site);
+  check_operand("B", shape.b_descriptor, !shape.transpose_b, shape.columns, site);
+
+  Product& product = products_.emplace_back();
+  product.operands = brought_;
+  product.shared = shared;
+  product.site = site;
+  product.accumulator = &accumulator_for(site);
+  product.accumulator->last_product = first_ + static_cast<std::int64_t>(products_.size()) - 1;
+  if (shape.a != nullptr) {
+    for (const WgmmaOperands& own : brought_) product.a.insert(product.a.end(), own.a, own.a + 4);
+  } else {
+    begin_reads(shape.a_descriptor, true, 64, shared, site);
+  }
+  begin_reads(shape.b_descriptor, !shape.transpose_b, shape.columns, shared, site);
+  if (schedule().completion == Completion::kLatest) return;
+  // The shared pointer keeps the warpgroup alive.
+  post([this, block = hopper_block(), end = product.accumulator->last_product + 1] {
+    run_until(end);
+  });
+}
+
+Accumulator& Warpgroup::accumulator_for(const Site& site) {
+  const WgmmaOperands& shape = brought_[0];
+  const int count = shape.columns / 2;
+  for (Accumulator& known : accumulators_) {
+    if (known.d[0] != shape.d) continue;
+    for (std::size_t t = 0; t < kWarpgroup; ++t) {
+      if (known.d[t] != brought_[t].d || known.columns != shape.columns || known.returned[t]) {
+        fail_at(site,
+                "accumulators of unfinished products are used with another shape, or by "
+                "threads of which only some have waited for them");
+      }
+      if (!poisoned(known.d[t], count)) {
+        fail_at(site, "accumulators were written before wgmma_wait");
+      }
+    }
+    return known;
+  }
+  Accumulator& fresh = accumulators_.emplace_back();
+  fresh.columns = shape.columns;
+  fresh.values.resize(static_cast<std::size_t>(64 * shape.columns));
+  for (int lane = 0; lane < kWarpgroup; ++lane) {
+    float* const d = brought_[index(lane)].d;
+    fresh.d[index(lane)] = d;
+    for (int i = 0; i < count; ++i) {
+      const int at = accumulator_row(lane, i) * shape.columns + accumulator_column(lane, i);
+      fresh.values[static_cast<std::size_t>(at)] = shape.accumulate ? d[i] : 0.0f;
+      d[i] = std::bit_cast<float>(kPoison);
+    }
+  }
+  return fresh;
+}
+
+void Warpgroup::run_until(std::int64_t end) {
+  for (; done_ < end; ++done_) {
+    Product& product = products_[static_cast<std::size_t>(done_ - first_)];
+    const WgmmaOperands& shape = product.operands[0];
+    multiply(shape, product.a.empty() ? nullptr : product.a.data(), product.shared,
+             product.accumulator->values.data());
+    if (shape.a == nullptr) {
+      end_reads(shape.a_descriptor, true, 64, product.shared, product.site, done_clock_);
+    }
+    end_reads(shape.b_descriptor, !shape.transpose_b, shape.columns, product.shared, product.site,
+              done_clock_);
+  }
+}
+
+void Warpgroup::commit(int lane) {
+  fenced_[index(lane)] = false;
+  groups_[index(lane)].push_back(first_ + static_cast<std::int64_t>(products_.size()));
+}
+
+void Warpgroup::wait(int lane, int pending_groups, const Site& site) {
+  auto& groups = groups_[index(lane)];
+  if (groups.size() <= static_cast<std::size_t>(pending_groups)) return;
+  const auto finished = static_cast<std::ptrdiff_t>(groups.size()) - pending_groups;
+  const std::int64_t end = groups[static_cast<std::size_t>(finished) - 1];
+  groups.erase(groups.begin(), groups.begin() + finished);
+  run_until(end);
+  acquire_from(done_clock_);
+  check_fragments(lane, end, site);
+  give_back(lane, end, site);
+}
+
+// Both: a thread may not touch its arrays before it has waited.
+void Warpgroup::check_fragments(int lane, std::int64_t end, const Site& site) {
+  for (std::int64_t i = waited_[index(lane)]; i < end; ++i) {
+    Product& product = products_[static_cast<std::size_t>(i - first_)];
+    const std::uint32_t* const a = product.operands[index(lane)].a;
+    if (a != nullptr && !std::equal(a, a + 4, product.a.begin() + 4 * lane)) {
+      fail_at(site, "the A fragment of the product at " + describe(product.site) +
+                        " was written, or its array ended, before wgmma_wait");
+    }
+    ++product.waited;
+  }
+  waited_[index(lane)] = std::max(waited_[index(lane)], end);
+}
+
+void Warpgroup::give_back(int lane, std::int64_t end, const Site& site) {
+  for (Accumulator& accumulator : accumulators_) {
+    if (accumulator.last_product >= end || accumulator.returned[index(lane)]) continue;
+    float* const d = accumulator.d[index(lane)];
+    const int columns = accumulator.columns;
+    if (!poisoned(d, columns / 2)) fail_at(site, "accumulators were written before wgmma_wait");
+    for (int i = 0; i < columns / 2; ++i) {
+      const int at = accumulator_row(lane, i) * columns + accumulator_column(lane, i);
+      d[i] = accumulator.values[static_cast<std::size_t>(at)];
+    }
+    accumulator.returned[index(lane)] = true;
+    ++accumulator.num_returned;
+  }
+  accumulators_.remove_if([](const Accumulator& x) { return x.num_returned == kWarpgroup; });
+  while (!products_.empty() && products_.front().waited == kWarpgroup) {
+    products_.pop_front();
+    ++first_;
+  }
+}
+
+std::string Warpgroup::unfinished() const {
+  return products_.empty() ? std::string() : describe(products_.front().site);
+}
+
+void wgmma(const WgmmaOperands& operands, const Site& site) {
+  const Unwatched pause;
+  const auto block = hopper_block();
+  own_warpgroup(block, site).issue(own_lane(), operands, site);
+}
+
+void wgmma_fence(const Site& site) {
+  const Unwatched pause;
+  own_warpgroup(hopper_block(), site).fence(own_lane());
+}
+
+void wgmma_commit(const Site& site) {
+  const Unwatched pause;
+  own_warpgroup(hopper_block(), site).commit(own_lane());
+}
+
+void wgmma_wait(int pending_groups, const Site& site) {
+  const Unwatched pause;
+  const auto block = hopper_block();
+  own_warpgroup(block, site).wait(own_lane(), pending_groups, site);
+}
+
+std::uint64_t shared_descriptor(const void* shared, int leading_bytes, int stride_bytes,
+                                Swizzle swizzle, const Site& site) {
+  const Unwatched pause;
+  const auto check = [&](const char* what, int bytes) {
+    if (bytes >= 0 && bytes % 16 == 0 && bytes <= kMaxField) return;
+    fail_at(site, std::string("a descriptor with ") + what + " " + std::to_string(bytes) +
+                      "; allowed: multiples of 16 up to " + std::to_string(kMaxField));
+  };
+  check("leading_bytes", leading_bytes);
+  check("stride_bytes", stride_bytes);
+  return encode_operand({.start = shared_offset(shared, 16, 16, "a descriptor", site),
+                         .leading = leading_bytes,
+                         .stride = stride_bytes,
+                         .swizzle = swizzle});
+}
+
+}  // namespace attnlab::hostexec
