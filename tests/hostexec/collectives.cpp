@@ -72,6 +72,7 @@ void warp_barrier(const Site& site) {
 }
 
 void exchange(const char* name, Exchange& own, const Site& site) {
+  const Unwatched pause;
   if (own.source < 0 || own.source >= kWarp) {
     fail(std::string(name) + " from lane " + std::to_string(own.source) + " at " + describe(site) +
          "; lanes are 0 to 31");

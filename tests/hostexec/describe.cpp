@@ -1,10 +1,11 @@
 // Text for reports.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
-#include <utility>
+#include <vector>
 
 #include "hostexec/machine.h"
 
@@ -13,28 +14,29 @@ extern "C" const char __executable_start;
 namespace attnlab::hostexec {
 namespace {
 
-/// Two lines, function and place, from the debug information of this program.
-std::pair<std::string, std::string> look_up(const void* address) {
+/// What the debug information of this program knows about an address: a function and a place, then
+/// the same of the function that it was inlined into, and so on.
+std::vector<std::string> look_up(const void* address) {
   std::array<char, 4096> program{};
   if (readlink("/proc/self/exe", program.data(), program.size() - 1) <= 0) return {"?", "?"};
   const auto offset = reinterpret_cast<std::uintptr_t>(address) -
                       reinterpret_cast<std::uintptr_t>(&__executable_start);
   std::array<char, 5000> command{};
-  std::snprintf(command.data(), command.size(), "addr2line -Cfse '%s' %#zx 2>&1", program.data(),
+  std::snprintf(command.data(), command.size(), "addr2line -Cfsie '%s' %#zx 2>&1", program.data(),
                 static_cast<std::size_t>(offset));
   std::FILE* const output = popen(command.data(), "r");
   if (output == nullptr) return {"?", "?"};
-  std::array<std::string, 2> lines;
-  std::size_t line = 0;
+  std::vector<std::string> lines(1);
   for (int c = std::fgetc(output); c != EOF; c = std::fgetc(output)) {
     if (c == '\n') {
-      ++line;
-    } else if (line < lines.size()) {
-      lines[line] += static_cast<char>(c);
+      lines.emplace_back();
+    } else {
+      lines.back() += static_cast<char>(c);
     }
   }
   pclose(output);
-  return {lines[0], lines[1]};
+  lines.resize(std::max<std::size_t>(lines.size(), 2), "?");
+  return lines;
 }
 
 std::string state_text(const Thread& thread) {
@@ -55,11 +57,14 @@ std::string describe(const Site& site) {
   return path.substr(path.find_last_of('/') + 1) + ":" + std::to_string(site.line());
 }
 
-std::string symbol_of(const void* function) { return look_up(function).first; }
+std::string symbol_of(const void* function) { return look_up(function).front(); }
 
 std::string line_of(const void* instruction) {
   // The call returns after itself: one byte before is inside.
-  return look_up(static_cast<const char*>(instruction) - 1).second;
+  const std::vector<std::string> lines = look_up(static_cast<const char*>(instruction) - 1);
+  std::string text = lines[1];
+  for (std::size_t i = 3; i < lines.size() && i < 8; i += 2) text += " < " + lines[i];
+  return text;
 }
 
 std::string describe_position() {

@@ -1,25 +1,17 @@
 // Blocks, threads, barriers and exchanges give what a device would give, in every order.
-#include <gtest/gtest.h>
-
 #include <numeric>
 
+#include "hostexec/test_support.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/ptx.h"
-#include "tests/support/device_tensor.h"
 
 namespace attnlab::cuda {
 namespace {
 
+using hostexec::download;
 using testing::DeviceArray;
 using testing::DeviceBuffer;
 using testing::run_kernels_everywhere;
-
-template <class T>
-std::vector<T> download(const DeviceBuffer& buffer) {
-  std::vector<T> values(buffer.span().size() / sizeof(T));
-  buffer.download(std::as_writable_bytes(std::span(values)));
-  return values;
-}
 
 __global__ void write_positions(int* out) {
   const int block = (block_idx_z() * grid_dim_y() + block_idx_y()) * grid_dim_x() + block_idx_x();

@@ -99,7 +99,7 @@ std::string describe_position();
 std::string describe_waiting();
 /// Name of a function from its address.
 std::string symbol_of(const void* function);
-/// "file:line" of an instruction.
+/// "file:line" of an instruction, with the calls that were inlined around it: "a.h:3 < b.cuh:5".
 std::string line_of(const void* instruction);
 
 }  // namespace attnlab::hostexec
