@@ -18,8 +18,9 @@
 namespace attnlab::testing {
 
 enum class Layout {
-  kHeadsFirst,   ///< [batch, heads, seqlen, dim]
-  kSeqlenFirst,  ///< [batch, seqlen, heads, dim], with gaps between rows
+  kHeadsFirst,          ///< [batch, heads, seqlen, dim]
+  kSeqlenFirst,         ///< [batch, seqlen, heads, dim], with gaps between rows
+  kSeqlenFirstAligned,  ///< the same; the gaps keep the alignment that rows of `dim` elements have
 };
 
 /// Owns memory for a `[batch, heads, seqlen, dim]` view. Starts as bytes 0xFF (NaN in every type).
@@ -32,7 +33,7 @@ class HostTensor {
     if (layout == Layout::kHeadsFirst) {
       view_.strides = {heads * seqlen * dim, seqlen * dim, dim, 1};
     } else {
-      const std::int64_t row = dim + 3;
+      const std::int64_t row = dim + (layout == Layout::kSeqlenFirst ? 3 : 8);
       view_.strides = {seqlen * heads * row, row, heads * row, 1};
     }
     const std::int64_t elements = batch * view_.strides[0] + 1;

@@ -92,13 +92,15 @@ TensorMap tile_map(const TensorView& tensor, int rows) {
 template <class Tile>
 void start(const AttentionArgs& args, const DeviceModel& device, Stream stream) {
   using T = typename Tile::T;
-  const TileSchedule schedule = make_tile_schedule(args.shape, Tile::kTileQ, device.l2_bytes);
-  const ForwardParams<T> params{args.shape,
-                                args.mask,
-                                schedule,
-                                args.v.as<const T>(),
-                                args.lse.as<float>(),
-                                static_cast<float>(args.score.scale)};
+  const TileSchedule schedule = make_tile_schedule(args.shape, Tile::kTileQ, device);
+  const ForwardParams<T> params{
+      .shape = args.shape,
+      .mask = args.mask,
+      .schedule = schedule,
+      .v = args.v.as<const T>(),
+      .lse = args.lse.as<float>(),
+      .heads_per_kv_head = static_cast<int>(args.shape.heads / args.shape.kv_heads),
+      .scale = static_cast<float>(args.score.scale)};
   // A tensor map cannot be empty. Without keys nothing is loaded; queries stand for them.
   const bool has_keys = args.shape.seqlen_k > 0;
   const TensorView& k = has_keys ? args.k : args.q;

@@ -34,9 +34,10 @@ struct ForwardTile {
   static constexpr int kTileK = kKeys;
   static constexpr int kPanels = kDim / kPanel;
   static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
-  /// Together 65,536 / 128 a thread of each warpgroup.
-  static constexpr int kProducerRegisters = 32;
-  static constexpr int kConsumerRegisters = kConsumers == 2 ? 240 : 160;
+  /// Together no more than what the kernel starts with: 65,536 / kThreads, a multiple of 8, for
+  /// each thread.
+  static constexpr int kProducerRegisters = kConsumers == 2 ? 40 : 32;
+  static constexpr int kConsumerRegisters = kConsumers == 2 ? 232 : 160;
 
   /// The queries of one warpgroup, later its outputs.
   static constexpr int kQueryPanelBytes = kGroupRows * kPanelRowBytes;
@@ -44,6 +45,8 @@ struct ForwardTile {
   static constexpr int kKeyPanelBytes = kTileK * kPanelRowBytes;
   static constexpr int kKeyBytes = kPanels * kKeyPanelBytes;
 
+  static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <=
+                65536 / kThreads / 8 * 8 * (1 + kConsumers));
   static_assert(kDim % kPanel == 0 && kTileK % 16 == 0);
   static_assert(kKeyPanelBytes % 1024 == 0, "panels begin where the swizzle's pattern does");
 };
@@ -102,11 +105,10 @@ struct ForwardParams {
   TileSchedule schedule;
   TypedView<const T> v;  ///< for the repair of outputs only
   TypedView<float> lse;
+  int heads_per_kv_head = 1;
   float scale = 1.0f;
 
-  __device__ int kv_head(int head) const {
-    return head / static_cast<int>(shape.heads / shape.kv_heads);
-  }
+  __device__ int kv_head(int head) const { return head / heads_per_kv_head; }
   __device__ int q_end(const QueryTile& tile) const {
     const int end = tile.q_begin + schedule.tile_q;
     const int seqlen_q = static_cast<int>(shape.seqlen_q);

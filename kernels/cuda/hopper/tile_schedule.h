@@ -6,6 +6,7 @@
 
 #include "kernels/core/attention_args.h"
 #include "kernels/core/host_device.h"
+#include "kernels/cuda/device_model.h"
 
 namespace attnlab::cuda::hopper {
 
@@ -16,9 +17,10 @@ struct QueryTile {
   int q_begin = 0;
 };
 
-/// Tiles numbered so that equal keys are close: heads in groups whose keys and values fit the L2
-/// cache together; within a group the last queries first (under a causal mask they see most, and
-/// the longest work first leaves the smallest imbalance), all heads of the group beside each other.
+/// Tiles numbered so that neighbours use the same keys: heads in groups whose keys and values share
+/// the L2 cache; within a group all heads of one query range beside each other. Under a causal mask
+/// the last queries see most: groups count their queries up and down in turn, the last one down, so
+/// that work changes slowly from tile to tile and ends with the smallest.
 struct TileSchedule {
   int tile_q = 0;
   int q_tiles = 0;    ///< of one head
@@ -35,7 +37,10 @@ struct TileSchedule {
     const int left = num_pairs - first_pair;
     const int pairs = left < pairs_per_group ? left : pairs_per_group;
     const int pair = first_pair + rest % pairs;
-    return {pair / heads, pair % heads, (q_tiles - 1 - rest / pairs) * tile_q};
+    const int last_group = (num_pairs - 1) / pairs_per_group;
+    const bool down = (last_group - group) % 2 == 0;
+    const int q_tile = down ? q_tiles - 1 - rest / pairs : rest / pairs;
+    return {pair / heads, pair % heads, q_tile * tile_q};
   }
 
   /// The tile that block `block` of `blocks` computes in its turn `turn`; num_tiles() or more:
@@ -45,9 +50,9 @@ struct TileSchedule {
   }
 };
 
-/// Schedule of a shape. `l2_bytes` as in DeviceModel.
+/// Schedule of a shape with heads.
 inline TileSchedule make_tile_schedule(const AttentionShape& shape, int tile_q,
-                                       std::int64_t l2_bytes) {
+                                       const DeviceModel& device) {
   TileSchedule schedule;
   schedule.tile_q = tile_q;
   schedule.q_tiles = static_cast<int>((shape.seqlen_q + tile_q - 1) / tile_q);
@@ -56,10 +61,13 @@ inline TileSchedule make_tile_schedule(const AttentionShape& shape, int tile_q,
   // Part of the cache, because queries and outputs pass through it too.
   const std::int64_t kv_bytes =
       shape.seqlen_k * (shape.head_dim + shape.head_dim_v) * element_size(shape.dtype);
-  const std::int64_t kv_heads = kv_bytes > 0 ? l2_bytes * 5 / 8 / kv_bytes : shape.kv_heads;
-  const std::int64_t pairs = (kv_heads > 1 ? kv_heads : 1) * (shape.heads / shape.kv_heads);
-  schedule.pairs_per_group =
-      static_cast<int>(pairs < schedule.num_pairs ? pairs : schedule.num_pairs);
+  const std::int64_t kv_heads = device.l2_bytes * 5 / 8 / (kv_bytes > 0 ? kv_bytes : 1);
+  // So few heads that 8 blocks read the same keys at a time need no cache.
+  const std::int64_t few = device.multiprocessors / 8;
+  std::int64_t pairs = kv_heads * (shape.heads / shape.kv_heads);
+  pairs = pairs > few ? pairs : few;
+  const std::int64_t groups = (schedule.num_pairs + pairs - 1) / pairs;
+  schedule.pairs_per_group = static_cast<int>((schedule.num_pairs + groups - 1) / groups);
   return schedule;
 }
 
