@@ -268,11 +268,10 @@ __global__ void __launch_bounds__(kDecodeThreads, 2)
     Acc scores[kRows];
     decode_scores<T, kRows>(q, plan.q_stride, k_tile + lane_idx() * plan.k_stride_bytes, scores);
     sync_warp();  // K is free
-    if (tile + step < end) {
+    const bool more = tile + step < end;
+    if (more) {
       copy_cache_rows(k_view, batch_idx, kv_head, tile + step, end, aligned, plan.k_stride_bytes,
                       k_tile);
-    } else {
-      copy_async_commit();  // the wait below counts groups
     }
     const bool partial = tile + kDecodeTile > common_end;
     if (partial) {
@@ -282,7 +281,11 @@ __global__ void __launch_bounds__(kDecodeThreads, 2)
       }
     }
     decode_softmax<T, kRows>(scores, rows, weights);
-    copy_async_wait<1>();
+    if (more) {
+      copy_async_wait<1>();
+    } else {
+      copy_async_wait<0>();
+    }
     sync_warp();  // V and the weights are there
     const auto sees = [&](int i, int key) { return tile + key < limit(i); };
     if (partial) {
