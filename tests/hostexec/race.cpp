@@ -21,12 +21,14 @@ struct Checker {
   std::uint32_t launch = 0;
   std::uint32_t block = 0;  ///< of all launches
   int block_of_launch = 0;
-  int parties = 0;  ///< threads and, last, the async proxy
+  int threads = 0;
+  int parties = 0;  ///< threads, and agents of asynchronous operations
   bool fences_used = false;
-  std::uint32_t proxy_clock = 0;
+  int num_agents = 0;
+  std::vector<std::uint32_t> agent_clocks;
   std::uintptr_t shared_begin = 0;
   std::uintptr_t shared_end = 0;
-  std::vector<std::uint32_t> seen;    ///< [thread][party]
+  std::vector<std::uint32_t> seen;    ///< [thread][party]; the last row is a group's
   std::vector<std::uint32_t> fenced;  ///< the same, for the async proxy
   std::vector<Cell> shared_cells;
   std::vector<std::uint32_t> lists;  ///< of reads: one entry per party
@@ -45,17 +47,34 @@ Checker& checker() {
   return the_checker;
 }
 
-/// One access while it is checked.
+// More agents share clocks: what one of them has done then looks like the other's too.
+constexpr int kAgents = 24;
+
+/// One access while it is checked. `thread` is not one for operations of several threads.
 struct Request {
   int thread;
   Access access;
   Proxy proxy;
   Where where;
   std::uintptr_t address;
+  const std::uint32_t* seen;
+  const std::uint32_t* fenced;
 };
 
+Request request_of(int thread, Access access, Proxy proxy, const Where& where,
+                   const void* address) {
+  Checker& c = checker();
+  return {thread,
+          access,
+          proxy,
+          where,
+          reinterpret_cast<std::uintptr_t>(address),
+          c.seen_by(thread),
+          c.fenced_by(thread)};
+}
+
 std::string party_text(int thread) {
-  if (thread == checker().parties - 1) return "an asynchronous operation";
+  if (thread >= checker().threads) return "an asynchronous operation";
   return "thread " + std::to_string(thread) + " (warp " + std::to_string(thread / kWarp) +
          ", lane " + std::to_string(thread % kWarp) + ")";
 }
@@ -78,12 +97,9 @@ std::string place_text(std::uintptr_t address) {
 }
 
 bool is_ordered(Epoch epoch, const Request& request) {
-  Checker& c = checker();
   const int by = epoch.thread();
-  if (request.proxy == Proxy::kAsync && by != c.parties - 1) {
-    return epoch.clock() <= c.fenced_by(request.thread)[by];
-  }
-  return by == request.thread || epoch.clock() <= c.seen_by(request.thread)[by];
+  const bool needs_fence = request.proxy == Proxy::kAsync && by < checker().threads;
+  return epoch.clock() <= (needs_fence ? request.fenced : request.seen)[by];
 }
 
 void refresh(Cell& cell) {
@@ -99,9 +115,7 @@ void check_against_write(const Cell& cell, const Request& request) {
   }
   if (!cell.write || is_ordered(cell.write, request)) return;
   const int by = cell.write.thread();
-  const bool only_fence =
-      request.proxy == Proxy::kAsync &&
-      (by == request.thread || cell.write.clock() <= checker().seen_by(request.thread)[by]);
+  const bool only_fence = request.proxy == Proxy::kAsync && cell.write.clock() <= request.seen[by];
   conflict(request, "the write by " + party_text(by) + " at " + cell.write_where.text() +
                         (only_fence ? ": fence_proxy_async is missing" : ""));
 }
@@ -111,9 +125,8 @@ void check_against_reads(const Cell& cell, const Request& request) {
     conflict(request, "the read of an asynchronous operation that is not waited for");
   }
   Checker& c = checker();
-  const std::uint32_t* const known = c.seen_by(request.thread);
   const auto check = [&](int by, std::uint32_t clock) {
-    if (by == request.thread || clock <= known[by]) return;
+    if (clock <= request.seen[by]) return;
     conflict(request, "an earlier read by " + party_text(by));
   };
   for (const Epoch read : cell.reads) {
@@ -274,8 +287,7 @@ void Clock::clear() {
 
 void check_access(int thread, const void* address, int bytes, int alignment, Access access,
                   const Where& where) {
-  const Request request{thread, access, Proxy::kGeneric, where,
-                        reinterpret_cast<std::uintptr_t>(address)};
+  const Request request = request_of(thread, access, Proxy::kGeneric, where, address);
   if (on_thread_stack(request.address)) return;
   if (access == Access::kRead && in_program(request.address)) return;
   check_alignment(request, bytes, alignment);
@@ -297,8 +309,8 @@ void check_access(const void* address, int bytes, int alignment, Access access,
 }
 
 void check_atomic(void* address, int bytes, const Where& where) {
-  const Request request{position().thread, Access::kWrite, Proxy::kGeneric, where,
-                        reinterpret_cast<std::uintptr_t>(address)};
+  const Request request =
+      request_of(position().thread, Access::kWrite, Proxy::kGeneric, where, address);
   check_alignment(request, bytes, bytes);
   const Checker& c = checker();
   const std::uintptr_t end = request.address + static_cast<std::uintptr_t>(bytes);
@@ -347,45 +359,79 @@ void fence_to_async_proxy() {
   if (++seen[thread] > Epoch::kMaxClock) fail("more fences than the race checker can count");
 }
 
-void async_begin(const void* address, int bytes, Access access, Proxy proxy, const Where& where) {
-  const Request request{position().thread, access, proxy, where,
-                        reinterpret_cast<std::uintptr_t>(address)};
-  for_each_cell(request, bytes, [&](Cell& cell, const Request& part) {
-    check_cell(cell, part);
-    if (access == Access::kRead) {
-      ++cell.pending_reads;
-    } else {
-      cell.pending_write = true;
-      cell.write_where = where;
+void async_begin(std::span<const Range> ranges, Access access, Proxy proxy, const Issuers& issuers,
+                 const Where& where) {
+  Checker& c = checker();
+  int issuer = issuers.first;
+  if (issuers.count > 1) {
+    issuer = c.threads;
+    for (int by = 0; by < c.parties; ++by) {
+      std::uint32_t seen = c.seen_by(issuers.first)[by];
+      std::uint32_t fenced = c.fenced_by(issuers.first)[by];
+      for (int i = 1; i < issuers.count; ++i) {
+        seen = std::min(seen, c.seen_by(issuers.first + i)[by]);
+        fenced = std::min(fenced, c.fenced_by(issuers.first + i)[by]);
+      }
+      c.seen_by(issuer)[by] = seen;
+      c.fenced_by(issuer)[by] = fenced;
     }
-  });
+  }
+  for (const Range& range : ranges) {
+    const Request request = request_of(issuer, access, proxy, where, range.address);
+    for_each_cell(request, range.bytes, [&](Cell& cell, const Request& part) {
+      check_cell(cell, part);
+      if (access == Access::kRead) {
+        ++cell.pending_reads;
+      } else {
+        cell.pending_write = true;
+        cell.write_where = where;
+      }
+    });
+  }
+}
+
+void async_begin(const void* address, int bytes, Access access, Proxy proxy, const Where& where) {
+  const Range range{address, bytes};
+  async_begin({&range, 1}, access, proxy, {position().thread, 1}, where);
+}
+
+void async_end(std::span<const Range> ranges, Access access, const Where& where, Clock& done) {
+  Checker& c = checker();
+  if (done.agent < 0) done.agent = c.threads + c.num_agents++ % kAgents;
+  const int agent = done.agent;
+  const std::uint32_t clock = ++c.agent_clocks[static_cast<std::size_t>(agent - c.threads)];
+  if (clock > Epoch::kMaxClock) fail("more asynchronous operations than the checker can count");
+  done.seen.resize(static_cast<std::size_t>(c.parties));
+  done.seen[static_cast<std::size_t>(agent)] = clock;
+  const std::vector<std::uint32_t> nothing(static_cast<std::size_t>(c.parties), 0u);
+  for (const Range& range : ranges) {
+    const Request request{agent,
+                          access,
+                          Proxy::kAsync,
+                          where,
+                          reinterpret_cast<std::uintptr_t>(range.address),
+                          nothing.data(),
+                          nothing.data()};
+    for_each_cell(request, range.bytes, [&](Cell& cell, const Request&) {
+      if (access == Access::kRead) {
+        --cell.pending_reads;
+        remember_read(cell, agent, clock, nothing.data());
+      } else {
+        cell.pending_write = false;
+        remember_write(cell, Epoch::of(agent, clock), where);
+      }
+    });
+  }
 }
 
 void async_end(const void* address, int bytes, Access access, const Where& where, Clock& done) {
-  Checker& c = checker();
-  const int proxy = c.parties - 1;
-  const std::uint32_t clock = ++c.proxy_clock;
-  if (clock > Epoch::kMaxClock) fail("more asynchronous operations than the checker can count");
-  const Request request{proxy, access, Proxy::kAsync, where,
-                        reinterpret_cast<std::uintptr_t>(address)};
-  const std::vector<std::uint32_t> nothing(static_cast<std::size_t>(c.parties), 0u);
-  for_each_cell(request, bytes, [&](Cell& cell, const Request&) {
-    if (access == Access::kRead) {
-      --cell.pending_reads;
-      remember_read(cell, proxy, clock, nothing.data());
-    } else {
-      cell.pending_write = false;
-      remember_write(cell, Epoch::of(proxy, clock), where);
-    }
-  });
-  done.seen.resize(static_cast<std::size_t>(c.parties));
-  done.seen[static_cast<std::size_t>(proxy)] = clock;
+  const Range range{address, bytes};
+  async_end({&range, 1}, access, where, done);
 }
 
 void async_end_for(int thread, const void* address, int bytes, const Where& where) {
   const std::uint32_t now = checker().seen_by(thread)[thread];
-  const Request request{thread, Access::kWrite, Proxy::kGeneric, where,
-                        reinterpret_cast<std::uintptr_t>(address)};
+  const Request request = request_of(thread, Access::kWrite, Proxy::kGeneric, where, address);
   for_each_cell(request, bytes, [&](Cell& cell, const Request&) {
     cell.pending_write = false;
     remember_write(cell, Epoch::of(thread, now), where);
@@ -398,14 +444,16 @@ void begin_block_checks(int block, int threads, std::byte* shared, int shared_by
   Checker& c = checker();
   ++c.block;
   c.block_of_launch = block;
-  c.parties = threads + 1;
+  c.threads = threads;
+  c.parties = threads + kAgents;
   c.fences_used = false;
-  c.proxy_clock = 0;
+  c.num_agents = 0;
+  c.agent_clocks.assign(kAgents, 0u);
   c.shared_begin = reinterpret_cast<std::uintptr_t>(shared);
   c.shared_end = c.shared_begin + static_cast<std::uintptr_t>(shared_bytes);
   c.shared_cells.resize(static_cast<std::size_t>((shared_bytes + kCellBytes - 1) / kCellBytes));
-  c.seen.assign(c.index(threads), 0u);
-  c.fenced.assign(c.index(threads), 0u);
+  c.seen.assign(c.index(threads + 1), 0u);
+  c.fenced.assign(c.index(threads + 1), 0u);
   for (int i = 0; i < threads; ++i) c.seen_by(i)[i] = 1;
   c.num_lists = 0;
 }

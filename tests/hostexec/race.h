@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "hostexec/fault.h"
@@ -30,10 +31,12 @@ class Where {
   std::uint64_t bits_ = 0;
 };
 
-/// What happened before an event: how far each thread, and the async proxy, had got.
+/// What happened before an event: how far each thread, and each agent of asynchronous operations,
+/// had got.
 struct Clock {
   std::vector<std::uint32_t> seen;
   std::vector<std::uint32_t> fenced;  ///< the part that is ordered for the async proxy too
+  int agent = -1;                     ///< for async_end(): whose operations complete here
   void clear();
 };
 
@@ -60,11 +63,26 @@ void acquire_from(int thread, const Clock& clock);
 /// What the thread knows to have happened is ordered for the async proxy too.
 void fence_to_async_proxy();
 
-/// An asynchronous operation on [address, address + bytes) of shared or global memory that the
-/// thread starts: until async_end() every conflicting access fails. Kernel's proxy kAsync fails
-/// where a write by threads is not fenced.
+/// Part of memory.
+struct Range {
+  const void* address = nullptr;
+  int bytes = 0;
+};
+
+/// Threads that start an operation together: it is ordered after what every one of them knows.
+struct Issuers {
+  int first = 0;
+  int count = 1;
+};
+
+/// An asynchronous operation on shared or global memory starts: until async_end() every conflicting
+/// access fails. One of Proxy::kAsync fails where a write by threads is not fenced. Without
+/// `issuers`: started by the thread that runs.
+void async_begin(std::span<const Range> ranges, Access access, Proxy proxy, const Issuers& issuers,
+                 const Where& where);
 void async_begin(const void* address, int bytes, Access access, Proxy proxy, const Where& where);
-/// The operation is complete. What is ordered after `done` (released into it here) may follow it.
+/// The operation is complete. What acquires `done` from now on, and nothing else, may follow it.
+void async_end(std::span<const Range> ranges, Access access, const Where& where, Clock& done);
 void async_end(const void* address, int bytes, Access access, const Where& where, Clock& done);
 /// The same for cp.async: complete for `thread`, which waits.
 void async_end_for(int thread, const void* address, int bytes, const Where& where);

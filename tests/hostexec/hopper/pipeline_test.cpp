@@ -25,6 +25,8 @@ enum class Mistake {
   kExpectsTooFew,
   kExpectsTooMany,
   kWrongParity,
+  kOneWarpWaits,
+  kWaitsElsewhere,
   kNoArrival,
   kReleasesBeforeWait,
   kNoWgmmaFence,
@@ -79,7 +81,10 @@ __global__ void pipelined(const __grid_constant__ TensorMap q_map,
     const int parity = j / kStages % 2;
     if (mistake == Mistake::kWrongParity) {
       mbarrier_wait(&full[stage], 1 - parity);
-    } else if (mistake != Mistake::kNoWaitForFull) {
+    } else if (mistake == Mistake::kWaitsElsewhere) {
+      mbarrier_wait(q_full, 0);
+    } else if (mistake != Mistake::kNoWaitForFull &&
+               (mistake != Mistake::kOneWarpWaits || warp_idx() == 1)) {
       mbarrier_wait(&full[stage], parity);
     }
     float d[32];
@@ -140,6 +145,13 @@ class PipelineTest : public testing::Test {
     EXPECT_GT(found, 0) << "nobody noticed; expected: " << text;
   }
 
+  /// A race whatever the schedule.
+  void expect_always_found(Mistake mistake) {
+    for (const hostexec::Schedule& schedule : hostexec::all_schedules()) {
+      EXPECT_NE(run(schedule, mistake).find("race"), std::string::npos);
+    }
+  }
+
   std::vector<std::uint16_t> q_;
   std::vector<std::uint16_t> k_;
   hostexec::Buffers<std::uint16_t> q;
@@ -170,6 +182,12 @@ TEST_F(PipelineTest, BarriersMustBeInitialisedFirst) {
   expect_found(Mistake::kNoSyncAfterInit, "");
 }
 TEST_F(PipelineTest, TilesMustHaveArrived) { expect_found(Mistake::kNoWaitForFull, "race"); }
+TEST_F(PipelineTest, EveryWarpMustKnowThatTilesHaveArrived) {
+  expect_always_found(Mistake::kOneWarpWaits);
+}
+TEST_F(PipelineTest, OtherBarriersDoNotOrderATile) {
+  expect_always_found(Mistake::kWaitsElsewhere);
+}
 TEST_F(PipelineTest, StagesMustBeEmpty) { expect_found(Mistake::kNoWaitForEmpty, ""); }
 TEST_F(PipelineTest, ExpectedBytesMustMatch) {
   expect_found(Mistake::kExpectsTooFew, "not expected");

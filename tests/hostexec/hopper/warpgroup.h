@@ -32,6 +32,7 @@ struct Product {
   std::vector<std::uint32_t> a;  ///< [128, 4] where A comes from registers
   Accumulator* accumulator = nullptr;
   const std::byte* shared = nullptr;  ///< the block's memory
+  std::vector<Range> ranges;          ///< of it that are read
   Site site;
   int waited = 0;  ///< how many threads have
 };

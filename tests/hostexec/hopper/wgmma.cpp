@@ -52,17 +52,10 @@ void check_operand(const char* name, std::uint64_t descriptor, bool k_major, int
   });
 }
 
-void begin_reads(std::uint64_t descriptor, bool k_major, int outer, const std::byte* shared,
-                 const Site& site) {
+void add_ranges(std::uint64_t descriptor, bool k_major, int outer, const std::byte* shared,
+                std::vector<Range>& ranges) {
   for_each_chunk(decode_operand(descriptor), k_major, outer, [&](int offset) {
-    async_begin(shared + offset, 16, Access::kRead, Proxy::kAsync, Where(site));
-  });
-}
-
-void end_reads(std::uint64_t descriptor, bool k_major, int outer, const std::byte* shared,
-               const Site& site, Clock& done) {
-  for_each_chunk(decode_operand(descriptor), k_major, outer, [&](int offset) {
-    async_end(shared + offset, 16, Access::kRead, Where(site), done);
+    ranges.push_back({shared + offset, 16});
   });
 }
 
@@ -127,9 +120,12 @@ void Warpgroup::start(const Site& site) {
   if (shape.a != nullptr) {
     for (const WgmmaOperands& own : brought_) product.a.insert(product.a.end(), own.a, own.a + 4);
   } else {
-    begin_reads(shape.a_descriptor, true, 64, shared, site);
+    add_ranges(shape.a_descriptor, true, 64, shared, product.ranges);
   }
-  begin_reads(shape.b_descriptor, !shape.transpose_b, shape.columns, shared, site);
+  add_ranges(shape.b_descriptor, !shape.transpose_b, shape.columns, shared, product.ranges);
+  const int first_thread = position().thread / kWarpgroup * kWarpgroup;
+  async_begin(product.ranges, Access::kRead, Proxy::kAsync, {first_thread, kWarpgroup},
+              Where(site));
   if (schedule().completion == Completion::kLatest) return;
   // The shared pointer keeps the warpgroup alive.
   post([this, block = hopper_block(), end = product.accumulator->last_product + 1] {
@@ -175,11 +171,7 @@ void Warpgroup::run_until(std::int64_t end) {
     const WgmmaOperands& shape = product.operands[0];
     multiply(shape, product.a.empty() ? nullptr : product.a.data(), product.shared,
              product.accumulator->values.data());
-    if (shape.a == nullptr) {
-      end_reads(shape.a_descriptor, true, 64, product.shared, product.site, done_clock_);
-    }
-    end_reads(shape.b_descriptor, !shape.transpose_b, shape.columns, product.shared, product.site,
-              done_clock_);
+    async_end(product.ranges, Access::kRead, Where(product.site), done_clock_);
   }
 }
 
