@@ -79,7 +79,14 @@ Device* load_device() {
   void* handle = load(library.string(), "Build again");
   const auto entry = reinterpret_cast<Device* (*)()>(dlsym(handle, kCudaDeviceEntry));
   if (entry == nullptr) refuse(fmt::format("{} is of another version. Build again", kLibrary));
-  Device* device = entry();
+  Device* device = nullptr;
+  try {
+    device = entry();
+  } catch (const std::exception& error) {
+    const std::string message = error.what();
+    refuse(fmt::format("LibTorch does not start on the GPU: {}. Look at nvidia-smi",
+                       message.substr(0, message.find('\n'))));
+  }
   const DeviceInfo info = device->info();
   if (info.compute_capability < kLeastComputeCapability) {
     refuse(

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <string>
 
 #include "tests/e2e/program.h"
 
@@ -69,6 +71,23 @@ TEST(Mistakes, CudaIsRefusedWithWhatIsMissing) {
                             HasSubstr("Install LibTorch with its CUDA libraries"))));
     EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
   }
+}
+
+// With a driver that is none: libcuda.so.1 of this folder answers what FAKE_CUINIT and FAKE_GPUS
+// say.
+TEST(Mistakes, ADriverThatDoesNotWorkIsNamed) {
+  if (!std::filesystem::exists(ATTNLAB_CUDA_LIBRARY)) GTEST_SKIP() << "a build without CUDA";
+  const Workplace workplace;
+  const auto reason = [&](const char* init, const char* gpus) {
+    return workplace
+        .shell(std::string("FAKE_CUINIT=") + init + " FAKE_GPUS=" + gpus +
+               " LD_LIBRARY_PATH=" + ATTNLAB_FAKE_DRIVER_FOLDER + " attnlab list devices")
+        .out;
+  };
+  EXPECT_THAT(reason("100", "1"), HasSubstr("driver does not start (cuInit returns 100)"));
+  EXPECT_THAT(reason("0", "0"), HasSubstr("the NVIDIA driver sees no GPU"));
+  // LibTorch's CUDA half is loaded then, and finds its libraries or the driver wanting.
+  EXPECT_THAT(reason("0", "1"), HasSubstr("not available: [device] device=cuda cannot be used"));
 }
 
 TEST(Mistakes, PluginsThatCannotBeLoaded) {

@@ -4,6 +4,8 @@ Run with the path of the library in the environment, under a Python whose torch 
 library was built with:
 
     ATTNLAB_LIBRARY=build/lib/libattnlab.so python -m unittest tests/python/test_operators.py
+
+ATTNLAB_DEVICE=cuda runs all of it on a GPU (libattnlab_cuda.so lies beside the library).
 """
 
 import math
@@ -17,6 +19,10 @@ LIBRARY = os.environ.get("ATTNLAB_LIBRARY", "")
 if not LIBRARY:
     raise RuntimeError("ATTNLAB_LIBRARY is not set: give the path of libattnlab.so")
 torch.ops.load_library(LIBRARY)
+DEVICE = os.environ.get("ATTNLAB_DEVICE", "cpu")
+if DEVICE == "cuda":
+    torch.ops.load_library(os.path.join(os.path.dirname(LIBRARY), "libattnlab_cuda.so"))
+torch.set_default_device(DEVICE)
 # Tensors are tiny: more threads only wait for each other.
 torch.set_num_threads(1)
 
@@ -26,14 +32,14 @@ ops = torch.ops.attnlab
 def qkv(batch=2, heads=2, kv_heads=None, seqlen_q=7, seqlen_k=None, head_dim=4, head_dim_v=None,
         dtype=torch.float64, grad=True, seed=0):
     """Random q, k, v; what is not given follows the other sizes."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     kv_heads = heads if kv_heads is None else kv_heads
     seqlen_k = seqlen_q if seqlen_k is None else seqlen_k
     head_dim_v = head_dim if head_dim_v is None else head_dim_v
     shapes = [(batch, heads, seqlen_q, head_dim), (batch, kv_heads, seqlen_k, head_dim),
               (batch, kv_heads, seqlen_k, head_dim_v)]
-    return [torch.randn(s, generator=generator, dtype=torch.float64).to(dtype).requires_grad_(grad)
-            for s in shapes]
+    return [torch.randn(s, generator=generator, dtype=torch.float64, device="cpu")
+            .to(DEVICE, dtype).requires_grad_(grad) for s in shapes]
 
 
 def slopes(*shape):

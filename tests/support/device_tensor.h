@@ -1,5 +1,5 @@
-// Device memory for tests of CUDA kernels, and the ways of running them. Here a device is the host
-// execution model (tests/hostexec).
+// Device memory for tests of CUDA kernels, and the ways of running them. A device is the host
+// execution model (tests/hostexec), or a GPU where the tests are compiled without it (tests/gpu).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,9 +11,12 @@
 #include <vector>
 
 #include "kernels/cuda/device_model.h"
-#include "tests/hostexec/memory.h"
-#include "tests/hostexec/scheduler.h"
+#include "tests/support/device_memory.h"
 #include "tests/support/host_tensor.h"
+
+#if defined(ATTNLAB_HOSTEXEC)
+#include "tests/hostexec/scheduler.h"
+#endif
 
 namespace attnlab::testing {
 
@@ -22,10 +25,10 @@ namespace attnlab::testing {
 class DeviceBuffer {
  public:
   explicit DeviceBuffer(std::int64_t bytes)
-      : size_(static_cast<std::size_t>(bytes)), data_(hostexec::allocate(size_)) {}
+      : size_(static_cast<std::size_t>(bytes)), data_(device::allocate(size_)) {}
   ~DeviceBuffer() {
-    EXPECT_TRUE(hostexec::guards_intact(data_)) << "bytes beside a device buffer were overwritten";
-    hostexec::release(data_);
+    EXPECT_TRUE(device::guards_intact(data_)) << "bytes beside a device buffer were overwritten";
+    device::release(data_);
   }
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
@@ -33,9 +36,12 @@ class DeviceBuffer {
   std::span<std::byte> span() const { return {data_, size_}; }
   std::byte* data() const { return data_; }
 
-  void upload(std::span<const std::byte> from) { std::memcpy(data_, from.data(), from.size()); }
-  void download(std::span<std::byte> to) const { std::memcpy(to.data(), data_, to.size()); }
-  void poison() { std::memset(data_, 0xff, size_); }
+  /// `at`: bytes from the start.
+  void upload(std::span<const std::byte> from, std::size_t at = 0) {
+    device::upload(data_ + at, from.data(), from.size());
+  }
+  void download(std::span<std::byte> to) const { device::download(to.data(), data_, to.size()); }
+  void poison() { device::poison(data_, size_); }
 
  private:
   std::size_t size_;
@@ -51,7 +57,7 @@ class DeviceTensor {
         buffer_(static_cast<std::int64_t>(offset_ + tensor.bytes().size())),
         uploaded_(tensor.bytes().begin(), tensor.bytes().end()),
         view_(tensor.view()) {
-    std::memcpy(buffer_.data() + offset_, uploaded_.data(), uploaded_.size());
+    buffer_.upload(uploaded_, offset_);
     view_.data = buffer_.data() + offset_;
   }
 
@@ -96,6 +102,8 @@ class DeviceArray {
   DeviceBuffer buffer_;
 };
 
+#if defined(ATTNLAB_HOSTEXEC)
+
 /// What plans are made for where a test does not name another device.
 inline const cuda::DeviceModel& device_model() { return cuda::kA100; }
 
@@ -127,5 +135,18 @@ inline void run_kernels_everywhere(const std::function<void()>& body) {
     if (::testing::Test::HasFailure()) return;
   }
 }
+
+#else
+
+/// The GPU's own.
+inline const cuda::DeviceModel& device_model() { return device::model(); }
+
+/// A GPU has one way of running kernels, its own.
+inline void run_kernels_everywhere(const std::function<void()>& body) {
+  body();
+  device::synchronize();
+}
+
+#endif
 
 }  // namespace attnlab::testing
