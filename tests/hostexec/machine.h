@@ -84,7 +84,8 @@ struct Machine {
   Thread& current() { return threads[static_cast<std::size_t>(position.thread)]; }
   Warp& warp_of(int thread) { return warps[static_cast<std::size_t>(thread / kWarp)]; }
 };
-Machine& machine();
+extern Machine the_machine;
+inline Machine& machine() { return the_machine; }
 
 /// Accesses to memory are those of a kernel's thread, and checked.
 extern bool watching;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 
 #include "hostexec/machine.h"
@@ -15,7 +16,7 @@ namespace attnlab::hostexec {
 namespace {
 
 constexpr int kCellBytes = 2;
-constexpr std::uint64_t kIsSite = 1ull << 63;
+constexpr std::uint32_t kIsSite = 1u << 31;
 
 struct Checker {
   std::uint32_t launch = 0;
@@ -42,10 +43,8 @@ struct Checker {
   }
 };
 
-Checker& checker() {
-  static Checker the_checker;
-  return the_checker;
-}
+Checker the_checker;
+Checker& checker() { return the_checker; }
 
 // More agents share clocks: what one of them has done then looks like the other's too.
 constexpr int kAgents = 24;
@@ -129,18 +128,20 @@ void check_against_reads(const Cell& cell, const Request& request) {
     if (clock <= request.seen[by]) return;
     conflict(request, "an earlier read by " + party_text(by));
   };
-  for (const Epoch read : cell.reads) {
-    if (read) check(read.thread(), read.clock());
+  if (!cell.has_list) {
+    for (const Epoch read : cell.reads) {
+      if (read) check(read.thread(), read.clock());
+    }
+    return;
   }
-  if (cell.many < 0) return;
-  const std::uint32_t* const list = c.list(cell.many);
+  const std::uint32_t* const list = c.list(cell.list());
   for (int by = 0; by < c.parties; ++by) check(by, list[by]);
 }
 
 void remember_read(Cell& cell, int thread, std::uint32_t clock, const std::uint32_t* known) {
   Checker& c = checker();
-  if (cell.many >= 0) {
-    c.list(cell.many)[thread] = clock;
+  if (cell.has_list) {
+    c.list(cell.list())[thread] = clock;
     return;
   }
   Epoch* place = nullptr;
@@ -155,21 +156,33 @@ void remember_read(Cell& cell, int thread, std::uint32_t clock, const std::uint3
     *place = Epoch::of(thread, clock);
     return;
   }
-  cell.many = c.num_lists++;
+  const std::int32_t number = c.num_lists++;
   const std::size_t end = c.index(c.num_lists);
   if (c.lists.size() < end) c.lists.resize(2 * end);
-  std::uint32_t* const list = c.list(cell.many);
+  std::uint32_t* const list = c.list(number);
   std::fill_n(list, c.parties, 0u);
   for (const Epoch read : cell.reads) list[read.thread()] = read.clock();
   list[thread] = clock;
-  cell.reads = {};
+  cell.reads = {Epoch{static_cast<std::uint32_t>(number)}};
+  cell.has_list = true;
 }
 
 void remember_write(Cell& cell, Epoch epoch, const Where& where) {
   cell.write = epoch;
   cell.write_where = where;
   cell.reads = {};
-  cell.many = -1;
+  cell.has_list = false;
+}
+
+/// True where the thread did the same before, and nothing was written, or nobody read, since.
+bool is_repeated(const Cell& cell, Epoch own, Access access) {
+  if (cell.block != checker().block || cell.pending_write) return false;
+  if (access == Access::kWrite) {
+    return cell.write == own && cell.reads == std::array<Epoch, 4>{} && cell.pending_reads == 0;
+  }
+  if (cell.has_list) return checker().list(cell.list())[own.thread()] == own.clock();
+  return cell.reads[0] == own || cell.reads[1] == own || cell.reads[2] == own ||
+         cell.reads[3] == own;
 }
 
 void check_cell(Cell& cell, const Request& request) {
@@ -199,6 +212,9 @@ void check_blocks(GlobalCell& global, const Request& request) {
   }
 }
 
+bool has_list(const Cell& cell) { return cell.has_list; }
+bool has_list(const GlobalCell& cell) { return cell.cell.has_list; }
+
 GlobalCell* shadow_of(Buffer& buffer) {
   if (buffer.shadow == nullptr) {
     const std::size_t cells = (buffer.end - buffer.begin + kCellBytes - 1) / kCellBytes;
@@ -221,7 +237,22 @@ GlobalCell* shadow_of(Buffer& buffer) {
   fail(text);
 }
 
-/// Calls `visit(cell, address)` for every two bytes of the range.
+/// Calls `visit(cell, i)` for cells [first, last). Cells that were alike stay alike.
+template <class C, class Visit>
+void visit_cells(C* cells, std::size_t first, std::size_t last, const Visit& visit) {
+  C before = cells[first];
+  visit(cells[first], first);
+  for (std::size_t i = first + 1; i < last; ++i) {
+    if (std::memcmp(&cells[i], &before, sizeof(C)) == 0 && !has_list(cells[i - 1])) {
+      cells[i] = cells[i - 1];
+    } else {
+      before = cells[i];
+      visit(cells[i], i);
+    }
+  }
+}
+
+/// Calls `visit(cell, request of these bytes)` for every two bytes of the range.
 template <class Visit>
 void for_each_cell(Request request, int bytes, const Visit& visit) {
   Checker& c = checker();
@@ -229,28 +260,30 @@ void for_each_cell(Request request, int bytes, const Visit& visit) {
   const std::uintptr_t end = first + static_cast<std::uintptr_t>(bytes);
   if (first >= c.shared_begin && first < c.shared_end) {
     if (end > c.shared_end) out_of_bounds(request, bytes);
-    for (std::size_t i = (first - c.shared_begin) / kCellBytes;
-         i < (end - c.shared_begin + kCellBytes - 1) / kCellBytes; ++i) {
-      request.address = c.shared_begin + i * kCellBytes;
-      visit(c.shared_cells[i], request);
-    }
+    visit_cells(c.shared_cells.data(), (first - c.shared_begin) / kCellBytes,
+                (end - c.shared_begin + kCellBytes - 1) / kCellBytes,
+                [&](Cell& cell, std::size_t i) {
+                  request.address = c.shared_begin + i * kCellBytes;
+                  visit(cell, request);
+                });
     return;
   }
   Buffer* const buffer = find_buffer(first);
   if (buffer == nullptr || end > buffer->end) out_of_bounds(request, bytes);
-  GlobalCell* const shadow = shadow_of(*buffer);
-  for (std::size_t i = (first - buffer->begin) / kCellBytes;
-       i < (end - buffer->begin + kCellBytes - 1) / kCellBytes; ++i) {
-    request.address = buffer->begin + i * kCellBytes;
-    check_blocks(shadow[i], request);
-    visit(shadow[i].cell, request);
-  }
+  visit_cells(shadow_of(*buffer), (first - buffer->begin) / kCellBytes,
+              (end - buffer->begin + kCellBytes - 1) / kCellBytes,
+              [&](GlobalCell& cell, std::size_t i) {
+                request.address = buffer->begin + i * kCellBytes;
+                check_blocks(cell, request);
+                visit(cell.cell, request);
+              });
 }
+
+std::uintptr_t program_begin() { return reinterpret_cast<std::uintptr_t>(&__executable_start); }
 
 /// Constants of the program: kernels may read them, as they may read constants on a device.
 bool in_program(std::uintptr_t address) {
-  return address >= reinterpret_cast<std::uintptr_t>(&__executable_start) &&
-         address < reinterpret_cast<std::uintptr_t>(&_end);
+  return address >= program_begin() && address < reinterpret_cast<std::uintptr_t>(&_end);
 }
 
 void check_alignment(const Request& request, int bytes, int alignment) {
@@ -272,12 +305,18 @@ void join(std::uint32_t* into, const std::vector<std::uint32_t>& from) {
 
 }  // namespace
 
-Where::Where(const Site& site) : bits_(std::bit_cast<std::uint64_t>(site) | kIsSite) {}
-Where::Where(const void* instruction) : bits_(reinterpret_cast<std::uint64_t>(instruction)) {}
+// Both lie in the program, whose size is far below 2 GB.
+Where::Where(const Site& site)
+    : bits_(static_cast<std::uint32_t>(std::bit_cast<std::uintptr_t>(site) - program_begin()) |
+            kIsSite) {}
+Where::Where(const void* instruction)
+    : bits_(static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(instruction) -
+                                       program_begin())) {}
 
 std::string Where::text() const {
-  if ((bits_ & kIsSite) != 0) return describe(std::bit_cast<Site>(bits_ & ~kIsSite));
-  return line_of(reinterpret_cast<const void*>(bits_));
+  const std::uintptr_t address = program_begin() + (bits_ & ~kIsSite);
+  if ((bits_ & kIsSite) != 0) return describe(std::bit_cast<Site>(address));
+  return line_of(reinterpret_cast<const void*>(address));
 }
 
 void Clock::clear() {
@@ -291,14 +330,15 @@ void check_access(int thread, const void* address, int bytes, int alignment, Acc
   if (on_thread_stack(request.address)) return;
   if (access == Access::kRead && in_program(request.address)) return;
   check_alignment(request, bytes, alignment);
-  std::uint32_t* const known = checker().seen_by(thread);
-  const std::uint32_t now = known[thread];
+  const std::uint32_t* const known = request.seen;
+  const Epoch own = Epoch::of(thread, known[thread]);
   for_each_cell(request, bytes, [&](Cell& cell, const Request& part) {
+    if (is_repeated(cell, own, access)) return;
     check_cell(cell, part);
     if (access == Access::kRead) {
-      remember_read(cell, thread, now, known);
+      remember_read(cell, thread, own.clock(), known);
     } else {
-      remember_write(cell, Epoch::of(thread, now), where);
+      remember_write(cell, own, where);
     }
   });
 }

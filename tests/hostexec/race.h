@@ -19,16 +19,18 @@ enum class Access : std::uint8_t { kRead, kWrite };
 /// Who asks memory: threads' own instructions and cp.async, or TMA and wgmma.
 enum class Proxy : std::uint8_t { kGeneric, kAsync };
 
-/// A place in a source: a call's Site, or an instruction's address. Described only in reports.
+/// A place in a source: a call's Site, or an instruction's address, as an offset from the start of
+/// the program. Described only in reports.
 class Where {
  public:
   Where() = default;
   explicit Where(const Site& site);
   explicit Where(const void* instruction);
   std::string text() const;
+  bool operator==(const Where&) const = default;
 
  private:
-  std::uint64_t bits_ = 0;
+  std::uint32_t bits_ = 0;
 };
 
 /// What happened before an event: how far each thread, and each agent of asynchronous operations,

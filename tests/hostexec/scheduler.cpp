@@ -13,6 +13,7 @@
 namespace attnlab::hostexec {
 
 bool watching = false;
+Machine the_machine;
 
 namespace {
 
@@ -176,11 +177,6 @@ void check_configuration(const KernelCall& call) {
 }
 
 }  // namespace
-
-Machine& machine() {
-  static Machine the_machine;
-  return the_machine;
-}
 
 void set_schedule(const Schedule& schedule) { next_schedule = schedule; }
 const Schedule& schedule() { return next_schedule; }

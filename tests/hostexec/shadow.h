@@ -20,20 +20,26 @@ struct Epoch {
   int thread() const { return static_cast<int>(bits >> kClockBits); }
   std::uint32_t clock() const { return bits & kMaxClock; }
   explicit operator bool() const { return bits != 0; }
+  bool operator==(const Epoch&) const = default;
 };
 
-/// Two bytes, as the block with number `block` of the process left them.
+/// Two bytes, as the block with number `block` of the process left them. 32 bytes: the speed of the
+/// checks is the speed of reaching these.
 struct Cell {
   std::uint32_t block = 0;
   Epoch write;
   Where write_where;
-  /// Reads that no later read of the list covers; where they are more, `many` names a list with an
-  /// entry per thread.
+  /// Reads that no other of the list covers. Where they are more than fit, `has_list`, and the
+  /// first is the number of a list with an entry per thread.
   std::array<Epoch, 4> reads;
-  std::int32_t many = -1;
   std::uint16_t pending_reads = 0;  ///< of asynchronous operations
   bool pending_write = false;
+  bool has_list = false;
+
+  std::int32_t list() const { return static_cast<std::int32_t>(reads[0].bits); }
+  bool operator==(const Cell&) const = default;
 };
+static_assert(sizeof(Cell) == 32);
 
 /// Two bytes of a buffer: also which blocks of a launch read or wrote them.
 struct GlobalCell {
