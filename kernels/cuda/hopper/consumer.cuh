@@ -63,22 +63,28 @@ struct Consumer {
     if (lane_idx() == 0 && !below) mbarrier_arrive(empty);
   }
 
+  /// A tile of rows of the 128-byte swizzle; `panel_bytes` from one panel to the next.
+  __device__ __forceinline__ static std::uint64_t descriptor(const std::byte* tile,
+                                                             int panel_bytes) {
+    return shared_descriptor(tile, panel_bytes, 8 * kPanelRowBytes, Swizzle::k128);
+  }
+  /// The same operand `bytes` further on: the address is counted in 16 bytes from bit 0.
+  __device__ __forceinline__ static std::uint64_t advance(std::uint64_t descriptor, int bytes) {
+    return descriptor + static_cast<std::uint64_t>(bytes / 16);
+  }
+
   /// Starts scores = Q K^T with the keys of the current stage; one group.
   __device__ __forceinline__ void issue_scores(float (&scores)[Tile::kTileK / 2]) const {
-    const std::byte* queries = shared.queries(group);
-    const std::byte* keys = shared.keys(k_at.stage);
+    const std::uint64_t queries = descriptor(shared.queries(group), 0);
+    const std::uint64_t keys = descriptor(shared.keys(k_at.stage), 0);
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < Tile::kDim / 16; ++step) {
       const int panel = step / 4;
       const int within = step % 4 * 32;
       wgmma_m64k16<T, Tile::kTileK, false>(
-          scores,
-          shared_descriptor(queries + panel * Tile::kQueryPanelBytes + within, 0,
-                            8 * kPanelRowBytes, Swizzle::k128),
-          shared_descriptor(keys + panel * Tile::kKeyPanelBytes + within, 0, 8 * kPanelRowBytes,
-                            Swizzle::k128),
-          step > 0);
+          scores, advance(queries, panel * Tile::kQueryPanelBytes + within),
+          advance(keys, panel * Tile::kKeyPanelBytes + within), step > 0);
     }
     wgmma_commit();
   }
@@ -86,15 +92,12 @@ struct Consumer {
   /// Starts out += P V with the values of the current stage; one group. Values are contiguous along
   /// the head dimension: a panel is one width of the swizzle.
   __device__ __forceinline__ void issue_outputs(Sums& sums) const {
-    const std::byte* values = shared.values(v_at.stage);
+    const std::uint64_t values = descriptor(shared.values(v_at.stage), Tile::kKeyPanelBytes);
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < Tile::kTileK / 16; ++step) {
-      wgmma_m64k16<T, Tile::kDim, true>(
-          sums.out, sums.weights[step],
-          shared_descriptor(values + step * 16 * kPanelRowBytes, Tile::kKeyPanelBytes,
-                            8 * kPanelRowBytes, Swizzle::k128),
-          true);
+      wgmma_m64k16<T, Tile::kDim, true>(sums.out, sums.weights[step],
+                                        advance(values, step * 16 * kPanelRowBytes), true);
     }
     wgmma_commit();
   }

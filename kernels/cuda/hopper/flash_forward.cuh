@@ -35,7 +35,10 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
                   const __grid_constant__ ForwardParams<typename Tile::T> params) {
   const SharedLayout<Tile> shared{shared_memory()};
   Barriers<Tile>& barriers = shared.barriers();
-  if (thread_idx() == 0) init_barriers(barriers);
+  if (thread_idx() == 0) {
+    init_barriers(barriers);
+    for (const TensorMap* map : {&q_map, &k_map, &v_map, &out_map}) tma_prefetch_map(map);
+  }
   sync_threads();
   // The same in all lanes, and known to be by the compiler.
   const int warpgroup = shuffle(thread_idx() / kWarpgroup, 0);
