@@ -2,6 +2,11 @@
 
 #include <ATen/Context.h>
 #include <ATen/ops/bmm.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+
+#include <cmath>
+#include <limits>
 
 namespace attnlab::ops {
 namespace {
@@ -44,6 +49,20 @@ void cuda_product_to_key_rows(const at::Tensor& coeff, const at::Tensor& query_r
     at::bmm_out(out, by_key_head(coeff.select(0, b), kv_heads).transpose(1, 2),
                 by_key_head(query_rows.select(0, b), kv_heads));
   }
+}
+
+// The largest absolute value is finite only if all are: NaN and Inf pass through the maximum.
+bool all_finite_on_device(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> largest;
+  for (const at::Tensor& t : tensors) {
+    largest.push_back(
+        at::linalg_vector_norm(t, std::numeric_limits<double>::infinity()).to(at::kDouble));
+  }
+  const at::Tensor values = at::stack(largest).cpu();
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    if (!std::isfinite(values.const_data_ptr<double>()[i])) return false;
+  }
+  return true;
 }
 
 }  // namespace attnlab::ops

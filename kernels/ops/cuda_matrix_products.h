@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace attnlab::ops {
 
 /// scores = query_rows * key_rows^T, head by head. Writes all of `scores`.
@@ -20,5 +22,8 @@ void cuda_product_to_query_rows(const at::Tensor& coeff, const at::Tensor& key_r
 /// key_rows = sum of coeff^T * query_rows over the heads of each group; key_rows is contiguous.
 void cuda_product_to_key_rows(const at::Tensor& coeff, const at::Tensor& query_rows,
                               const at::Tensor& key_rows);
+
+/// Whether no element is NaN or infinite. Waits for the device once.
+bool all_finite_on_device(const std::vector<at::Tensor>& tensors);
 
 }  // namespace attnlab::ops

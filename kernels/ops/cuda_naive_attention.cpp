@@ -6,11 +6,7 @@
 // sums of kernels/cuda/naive take their place. Finding out waits for the device once per call.
 
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/stack.h>
 
-#include <cmath>
-#include <limits>
 #include <optional>
 #include <tuple>
 
@@ -26,20 +22,6 @@ namespace attnlab::ops {
 namespace {
 
 using at::Tensor;
-
-/// The largest absolute value is finite only if all are: NaN and Inf pass through the maximum.
-bool all_finite_on_device(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> largest;
-  for (const Tensor& t : tensors) {
-    largest.push_back(
-        at::linalg_vector_norm(t, std::numeric_limits<double>::infinity()).to(at::kDouble));
-  }
-  const Tensor values = at::stack(largest).cpu();
-  for (std::int64_t i = 0; i < values.numel(); ++i) {
-    if (!std::isfinite(values.const_data_ptr<double>()[i])) return false;
-  }
-  return true;
-}
 
 struct Call {
   CudaCall cuda;
