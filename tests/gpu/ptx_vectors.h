@@ -26,8 +26,8 @@ struct PtxVector {
   std::vector<std::uint32_t> outputs;
 };
 
-/// Runs a kernel per wrapper; those of sm_90a only from compute capability 90 on (10 * major +
-/// minor). Inputs depend on nothing else.
+/// Runs a kernel per wrapper; those of sm_90a only where the compute capability (10 * major +
+/// minor) is 90. Inputs depend on nothing else.
 std::vector<PtxVector> collect_ptx_vectors(int compute_capability);
 
 /// JSON: {"device", "vectors": [{"name", "inputs", "outputs"}]}, words as 8 hexadecimal digits.

@@ -41,14 +41,13 @@ inline std::vector<std::uint32_t> random_words(std::size_t count, unsigned seed)
   return words;
 }
 
-/// Pairs of T: integers from -4 to 4, or multiples of 1/64 up to 1.
+/// Pairs of T: integers from -4 to 4, or any numbers from -1 to 1.
 template <class T>
 std::vector<std::uint32_t> random_pairs(std::size_t count, unsigned seed, bool integers) {
   std::mt19937 random(seed);
   const auto draw = [&]() -> std::uint32_t {
-    const int range = integers ? 4 : 64;
-    const int drawn = static_cast<int>(random() % static_cast<unsigned>(2 * range + 1)) - range;
-    const float value = static_cast<float>(drawn) / (integers ? 1.0f : 64.0f);
+    const float value = integers ? static_cast<float>(static_cast<int>(random() % 9) - 4)
+                                 : static_cast<float>(random()) * 0x1p-31f - 1.0f;
     if constexpr (std::is_same_v<T, bfloat16>) return to_bfloat16(value).bits;
     return to_float16(value).bits;
   };

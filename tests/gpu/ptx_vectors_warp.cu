@@ -205,7 +205,7 @@ void add_warp_vectors(std::vector<PtxVector>& vectors) {
 std::vector<PtxVector> collect_ptx_vectors(int compute_capability) {
   std::vector<PtxVector> vectors;
   add_warp_vectors(vectors);
-  if (compute_capability >= 90) add_hopper_vectors(vectors);
+  if (compute_capability == 90) add_hopper_vectors(vectors);
   return vectors;
 }
 
