@@ -17,8 +17,8 @@ class QueryKeyPass {
  public:
   static constexpr bool kScalesValues = false;
 
-  __device__ QueryKeyPass(const Call<T, Scalar>& call, const Memory<Tile>& memory,
-                          const Place& place, int column_tile)
+  __device__ QueryKeyPass(const Call<Scalar>& call, const Memory<Tile>& memory, const Place& place,
+                          int column_tile)
       : call_(call),
         memory_(memory),
         place_(place),
@@ -62,7 +62,7 @@ class QueryKeyPass {
  private:
   __device__ Place other(std::int64_t tile) const { return {place_.batch_idx, kv_head_, tile}; }
 
-  const Call<T, Scalar>& call_;
+  const Call<Scalar>& call_;
   const Memory<Tile>& memory_;
   const Place place_;
   const std::int64_t kv_head_;
@@ -88,17 +88,17 @@ __device__ __forceinline__ std::int64_t state_slot(const Call& call, const Place
 /// Adds phi(q) . z to memory.sums: a tile of features and its part of z.
 template <class T, class Tile>
 __device__ __forceinline__ void add_state_weights(const QueryKeyPass<T, Tile>& pass,
-                                                  const Memory<Tile>& memory, int x,
+                                                  const Memory<Tile>& memory,
+                                                  const typename Tile::Element* features, int x,
                                                   const typename Tile::Scalar* z) {
   add_row_dots<Tile>(
-      memory.left_tile(x), z + x * kTile, [&](int row) { return pass.gate_from_start(row); },
-      memory.sums);
+      features, z + x * kTile, [&](int row) { return pass.gate_from_start(row); }, memory.sums);
 }
 
 /// Grid: tiles of queries of all heads, tiles of head_dim_v.
 template <class T, class Tile>
-__global__ __launch_bounds__(Tile::kThreads, 1) void output_kernel(
-    const __grid_constant__ Call<T, typename Tile::Scalar> call) {
+__global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void output_kernel(
+    const __grid_constant__ Call<typename Tile::Scalar> call) {
   using Scalar = typename Tile::Scalar;
   const Memory<Tile> memory(call.left_tiles);
   const Layout& layout = call.layout;
@@ -110,7 +110,7 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void output_kernel(
   Tile sum;
   sum.clear();
 
-  bool left_is_loaded = false;
+  LeftTiles<Tile> left{memory.left, call.left_tiles >= layout.dim_tiles, false};
   const std::int64_t slot = state_slot(call, place);
   if (slot >= 0) {
     const Scalar* const state =
@@ -118,20 +118,20 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void output_kernel(
     const Scalar* const z = call.workspace.totals + slot * layout.dim();
     for (int x = 0; x < layout.dim_tiles; ++x) {
       sync_threads();
-      pass.load_left(x, memory.left_tile(x));
+      pass.load_left(x, left.at(x));
       const Scalar factor = load_state<Tile>(state + x * kTile * layout.dim_v(), layout.dim_v(),
                                              memory.right, memory.scratch);
       sync_threads();
-      if (call.options().normalize) add_state_weights<T, Tile>(pass, memory, x, z);
+      if (call.options().normalize) add_state_weights<T, Tile>(pass, memory, left.at(x), x, z);
       add_product<Operands::kRowsByColumns>(
-          memory.left_tile(x), memory.right, pass.depth(x),
+          left.at(x), memory.right, pass.depth(x),
           [&](int row) { return factor * pass.gate_from_start(row); }, sum);
     }
-    left_is_loaded = memory.left_is_resident(layout.dim_tiles);
+    left.loaded = left.resident;
   }
   if (call.options().causal) {
     add_pairs<Triangle::kLower>(pass, memory, place.tile, first_tile_of_chunk(layout, place.tile),
-                                place.tile + 1, left_is_loaded, sum);
+                                place.tile + 1, left, sum);
   }
 
   sync_threads();

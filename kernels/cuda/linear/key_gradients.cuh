@@ -17,7 +17,7 @@ class KeyPass {
  public:
   static constexpr bool kScalesValues = true;
 
-  __device__ KeyPass(const Call<T, Scalar>& call, const Memory<Tile>& memory, const Place& place,
+  __device__ KeyPass(const Call<Scalar>& call, const Memory<Tile>& memory, const Place& place,
                      int column_tile)
       : call_(call),
         memory_(memory),
@@ -76,7 +76,7 @@ class KeyPass {
     return (place_.batch_idx * call_.shape().heads + head_) * call_.shape().seqlen_q;
   }
 
-  const Call<T, Scalar>& call_;
+  const Call<Scalar>& call_;
   const Memory<Tile>& memory_;
   const Place place_;  ///< of the keys
   const int column_tile_;
@@ -96,7 +96,7 @@ class KeyGradientPass : public KeyPass<T, Tile> {
  public:
   static constexpr Operands kStateOperands = Operands::kRowsByRows;
 
-  __device__ KeyGradientPass(const Call<T, Scalar>& call, const Memory<Tile>& memory,
+  __device__ KeyGradientPass(const Call<Scalar>& call, const Memory<Tile>& memory,
                              const Place& place, int column_tile)
       : Base(call, memory, place, column_tile),
         center_(center_of(call, place.batch_idx, place.head * call.group(), call.layout.k_chunks)) {
@@ -165,8 +165,8 @@ class ValueGradientPass : public KeyPass<T, Tile> {
 
 /// Grid: tiles of keys of all kv heads, tiles of head_dim (dk) or head_dim_v (dv).
 template <template <class, class> class Pass, class T, class Tile>
-__global__ __launch_bounds__(Tile::kThreads, 1) void key_gradient_kernel(
-    const __grid_constant__ Call<T, typename Tile::Scalar> call) {
+__global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void key_gradient_kernel(
+    const __grid_constant__ Call<typename Tile::Scalar> call) {
   using Scalar = typename Tile::Scalar;
   constexpr bool kKeys = std::is_same_v<Pass<T, Tile>, KeyGradientPass<T, Tile>>;
   const Memory<Tile> memory(call.left_tiles);
@@ -179,7 +179,7 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void key_gradient_kernel(
   Tile total;
   total.clear();
 
-  bool left_is_loaded = false;
+  LeftTiles<Tile> left{memory.left, call.left_tiles >= pass.depth_tiles(), false};
   const std::int64_t chunk = place.tile / layout.chunk_tiles;
   const std::int64_t last_tile = (shape.seqlen_q + kTile - 1) / kTile;
   const std::int64_t chunk_end = (chunk + 1) * layout.chunk_tiles;
@@ -197,15 +197,15 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void key_gradient_kernel(
       const Scalar* const state = call.workspace.states + slot * layout.state_size();
       for (int x = 0; x < pass.depth_tiles(); ++x) {
         sync_threads();
-        if (!left_is_loaded) pass.load_left(x, memory.left_tile(x));
+        if (!left.loaded) pass.load_left(x, left.at(x));
         const Scalar factor = load_state<Tile>(state + pass.state_offset(x), layout.dim_v(),
                                                memory.right, memory.scratch);
         sync_threads();
         add_product<Pass<T, Tile>::kStateOperands>(
-            memory.left_tile(x), memory.right, pass.depth(x),
+            left.at(x), memory.right, pass.depth(x),
             [&](int row) { return factor * pass.gate_to_end(row); }, sum);
       }
-      left_is_loaded = memory.left_is_resident(pass.depth_tiles());
+      left.loaded = left.resident;
       if (kKeys && call.options().normalize) {
         const Scalar* const c_sums =
             call.workspace.totals + slot * layout.dim() + column_tile * kTile;
@@ -216,14 +216,12 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void key_gradient_kernel(
     }
     if (causal) {
       add_pairs<Triangle::kUpper>(pass, memory, place.tile, place.tile,
-                                  chunk_end < last_tile ? chunk_end : last_tile, left_is_loaded,
-                                  sum);
-      left_is_loaded = memory.left_is_resident(pass.depth_tiles());
+                                  chunk_end < last_tile ? chunk_end : last_tile, left, sum);
     }
     if (kKeys && call.has_decay()) {
-      store_dots(call, memory, call.args.k, place, head, column_tile,
-                 layout.dim_tiles + column_tile, sum);
-      left_is_loaded = false;
+      store_dots<T, Tile>(call, memory, call.args.k, place, head, column_tile,
+                          layout.dim_tiles + column_tile, sum);
+      left.loaded = false;
     }
     total.add_rows(sum, [](int) { return Scalar(1); });
   }

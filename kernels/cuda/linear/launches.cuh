@@ -8,12 +8,10 @@
 #include "kernels/core/dispatch.h"
 #include "kernels/core/error.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/linear/gates.cuh"
 #include "kernels/cuda/linear/linear_attention.h"
+#include "kernels/cuda/linear/memory.cuh"
 #include "kernels/cuda/linear/mma_tile.cuh"
-#include "kernels/cuda/linear/scan.cuh"
 #include "kernels/cuda/linear/simt_tile.cuh"
-#include "kernels/cuda/linear/states.cuh"
 
 namespace attnlab::cuda::linear {
 
@@ -64,60 +62,11 @@ LaunchConfig config_of(const Dim3& grid, int left_tiles, Stream stream) {
 }
 
 /// Decays of every chunk, where there are any.
-template <class T, class Acc>
-void launch_decays(const Call<T, Acc>& call, Stream stream) {
-  if (!call.has_decay()) return;
-  const AttentionShape& shape = call.shape();
-  launch({.grid = grid_of(shape.batch * shape.heads, call.layout.q_chunks, 1),
-          .threads = 32,
-          .stream = stream},
-         decays_kernel<Call<T, Acc>>, call);
-}
+template <class Acc>
+void launch_decays(const Call<Acc>& call, Stream stream);
 
 /// The sums of every chunk, then those before it (after it; of all where not causal).
-template <States kStates, class T, class Acc>
-void launch_states(const Call<T, Acc>& call, Stream stream) {
-  using Tile = typename TileOf<T>::type;
-  constexpr bool kQueries = kStates == States::kQueries;
-  constexpr bool kCentered = kStates == States::kCenteredKeys;
-  const AttentionShape& shape = call.shape();
-  const Layout& layout = call.layout;
-  const std::int64_t chunks = kQueries ? layout.q_chunks : layout.k_chunks;
-  const std::int64_t heads = shape.batch * (kQueries ? shape.heads : call.state_heads());
-  launch(
-      config_of<Tile>(grid_of(heads, chunks, std::int64_t{layout.dim_tiles} * layout.dim_v_tiles),
-                      1, stream),
-      states_kernel<kStates, T, Tile>, call);
-
-  const bool causal = call.options().causal;
-  ScanArgs<Acc> scan{.states = call.workspace.states,
-                     .sums = call.workspace.sums,
-                     .totals = call.workspace.totals,
-                     .value_sums = kCentered ? call.workspace.value_sums : nullptr,
-                     .centers = call.workspace.centers,
-                     .decays = call.has_decay() ? call.workspace.decays : nullptr,
-                     .rows = static_cast<int>(layout.dim()),
-                     .columns = static_cast<int>(layout.dim_v()),
-                     .chunk = static_cast<int>(layout.chunk()),
-                     .slots = chunks,
-                     .seqlen = kQueries ? shape.seqlen_q : shape.seqlen_k};
-  std::int64_t scans = heads;
-  if (kQueries && !causal) {
-    // Keys see the queries of all heads of their group: one long sum.
-    scan.slots *= call.group();
-    scans /= call.group();
-  }
-  const std::int64_t blocks =
-      (layout.state_size() + layout.dim() + layout.dim_v() + kScanThreads - 1) / kScanThreads;
-  const LaunchConfig config{
-      .grid = grid_of(scans, blocks, 1), .threads = kScanThreads, .stream = stream};
-  if (!causal) {
-    launch(config, scan_kernel<Scan::kTotal, Acc>, scan);
-  } else if (kQueries) {
-    launch(config, scan_kernel<Scan::kAfter, Acc>, scan);
-  } else {
-    launch(config, scan_kernel<Scan::kBefore, Acc>, scan);
-  }
-}
+template <States kStates, class T>
+void launch_states(const Call<Accumulator<T>>& call, Stream stream);
 
 }  // namespace attnlab::cuda::linear

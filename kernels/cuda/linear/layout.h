@@ -66,6 +66,13 @@ struct Workspace {
       dots;  ///< [batch * heads][2 * dim_tiles][seqlen_q] phi(q) . d phi(q), then phi(k) . d phi(k)
 };
 
+/// What the sums are of.
+enum class States {
+  kKeys,          ///< sum of gate to the end * phi(k) v^T; sum of gate * phi(k)
+  kCenteredKeys,  ///< the same with v relative to the mean of the chunk's values
+  kQueries,       ///< sum of gate from before * phi(q) / denominator dO^T; the row with c
+};
+
 /// Hands out pieces of a workspace; of a null one, to count bytes.
 class Carver {
  public:
@@ -113,7 +120,7 @@ Workspace<Acc> carve_workspace(Carver& carver, const AttentionShape& shape, bool
 }
 
 /// What every kernel gets, by value. Forward calls have no gradients in `args`.
-template <class T, class Acc>
+template <class Acc>
 struct Call {
   LinearAttentionBackwardArgs args;
   Layout layout;

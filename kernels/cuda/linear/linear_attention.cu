@@ -76,7 +76,7 @@ void run_forward(const LinearAttentionArgs& args, std::span<std::byte> workspace
   using Tile = typename TileOf<T>::type;
   const AttentionShape& shape = args.shape;
   Carver carver(workspace.data());
-  Call<T, Acc> call;
+  Call<Acc> call;
   call.args.shape = shape;
   call.args.options = args.options;
   call.args.q = args.q;
@@ -88,7 +88,7 @@ void run_forward(const LinearAttentionArgs& args, std::span<std::byte> workspace
   call.aligned = rows_are_aligned({args.q, args.k, args.v, args.out});
   call.left_tiles = left_tiles_that_fit<Tile>(call.layout.dim_tiles, device);
   launch_decays(call, stream);
-  if (call.has_states()) launch_states<States::kKeys>(call, stream);
+  if (call.has_states()) launch_states<States::kKeys, T>(call, stream);
   launch(config_of<Tile>(grid_of(shape.batch * shape.heads, (shape.seqlen_q + kTile - 1) / kTile,
                                  call.layout.dim_v_tiles),
                          call.left_tiles, stream),

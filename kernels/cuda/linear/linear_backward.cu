@@ -10,6 +10,7 @@
 #include "kernels/cuda/linear/decay_gradients.cuh"
 #include "kernels/cuda/linear/key_gradients.cuh"
 #include "kernels/cuda/linear/launches.cuh"
+#include "kernels/cuda/linear/token_terms.cuh"
 #include "kernels/cuda/row_alignment.h"
 
 namespace attnlab::cuda {
@@ -24,16 +25,16 @@ void run_backward(const LinearAttentionBackwardArgs& args, std::span<std::byte> 
   const AttentionShape& shape = args.shape;
   const std::int64_t heads = shape.batch * shape.heads;
   Carver carver(workspace.data());
-  Call<T, Acc> call{.args = args,
-                    .layout = make_layout(shape),
-                    .workspace = carve_workspace<Acc>(carver, shape, args.options.causal, true),
-                    .aligned = rows_are_aligned({args.q, args.k, args.v, args.out, args.grad_out,
-                                                 args.grad_q, args.grad_k, args.grad_v})};
+  Call<Acc> call{.args = args,
+                 .layout = make_layout(shape),
+                 .workspace = carve_workspace<Acc>(carver, shape, args.options.causal, true),
+                 .aligned = rows_are_aligned({args.q, args.k, args.v, args.grad_out, args.grad_q,
+                                              args.grad_k, args.grad_v})};
   const int dim_tiles = call.layout.dim_tiles;
   const int dim_v_tiles = call.layout.dim_v_tiles;
   const std::int64_t q_tiles = (shape.seqlen_q + kTile - 1) / kTile;
   const std::int64_t k_tiles = (shape.seqlen_k + kTile - 1) / kTile;
-  // `depth_tiles`: of the left operand.
+  // `depth_tiles`: of the left operands.
   const auto run = [&](auto kernel, int depth_tiles, const Dim3& grid) {
     if (grid.x == 0) return;
     call.left_tiles = left_tiles_that_fit<Tile>(depth_tiles, device);
@@ -42,13 +43,13 @@ void run_backward(const LinearAttentionBackwardArgs& args, std::span<std::byte> 
 
   launch_decays(call, stream);
   if (call.has_centers()) {
-    launch_states<States::kCenteredKeys>(call, stream);
+    launch_states<States::kCenteredKeys, T>(call, stream);
   } else if (call.has_states()) {
-    launch_states<States::kKeys>(call, stream);
+    launch_states<States::kKeys, T>(call, stream);
   }
-  run(token_terms_kernel<T, Tile>, dim_tiles, grid_of(heads, q_tiles, 1));
+  run(token_terms_kernel<T, Tile>, 2, grid_of(heads, q_tiles, 1));
   run(query_gradient_kernel<T, Tile>, dim_v_tiles, grid_of(heads, q_tiles, dim_tiles));
-  if (call.has_states()) launch_states<States::kQueries>(call, stream);
+  if (call.has_states()) launch_states<States::kQueries, T>(call, stream);
   const std::int64_t kv_heads = shape.batch * shape.kv_heads;
   run(key_gradient_kernel<KeyGradientPass, T, Tile>, dim_v_tiles,
       grid_of(kv_heads, k_tiles, dim_tiles));
@@ -59,7 +60,7 @@ void run_backward(const LinearAttentionBackwardArgs& args, std::span<std::byte> 
             .threads = kDecayThreads,
             .shared_bytes = kDecayThreads / 32 * static_cast<int>(sizeof(double)),
             .stream = stream},
-           decay_gradient_kernel<Call<T, Acc>>, call);
+           decay_gradient_kernel<Call<Acc>>, call);
   }
 }
 

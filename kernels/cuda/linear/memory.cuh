@@ -30,9 +30,8 @@ struct Memory {
   Element* right;   ///< one tile
   Element* pairs;   ///< one tile
   Element* left;    ///< left_tiles tiles
-  int left_tiles;
 
-  __device__ explicit Memory(int tiles) : left_tiles(tiles) {
+  __device__ explicit Memory(int tiles) {
     std::byte* at = shared_memory();
     const auto take = [&](auto*& piece, int count) {
       piece = reinterpret_cast<std::remove_reference_t<decltype(piece)>>(at);
@@ -54,8 +53,6 @@ struct Memory {
                             kTile * (2 * sizeof(LogDecay) + 6 * sizeof(Scalar)));
   }
 
-  __device__ bool left_is_resident(int depth_tiles) const { return left_tiles >= depth_tiles; }
-  __device__ Element* left_tile(int x) const { return left + (left_tiles > 1 ? x : 0) * kTileSize; }
   /// The whole tile memory as rows of a result: three tiles or more.
   __device__ Scalar* result() const { return reinterpret_cast<Scalar*>(right); }
 };

@@ -15,9 +15,12 @@ struct MmaTile {
   using Scalar = float;
   using Element = T;
   static constexpr int kThreads = 128;
+  /// Whether sums are scaled before they become operands, whose range is small.
+  static constexpr bool kScaled = std::is_same_v<T, float16>;
+  /// Blocks of a multiprocessor that registers must do for.
+  static constexpr int kBlocks = kScaled ? 2 : 3;
   /// 8 rows of 16 bytes lie in different banks.
   static constexpr int kStride = kTile + 8;
-  static constexpr bool kScaled = std::is_same_v<T, float16>;
 
   float values[8][4];
 
@@ -89,6 +92,15 @@ struct MmaTile {
         mma_m16n8k16<T>(values[n], left, first);
         mma_m16n8k16<T>(values[n + 1], left, second);
       }
+    }
+  }
+
+  /// Element by element.
+  __device__ __forceinline__ void multiply_elements(const MmaTile& other) {
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) values[n][i] *= other.values[n][i];
     }
   }
 

@@ -50,35 +50,44 @@ __device__ __forceinline__ void add_product(const typename Tile::Element* a,
   sum.add_rows(product, factor);
 }
 
-/// pairs = left * right^T, summed over the tiles of depth. `tile`: the other tokens. What is in
-/// `memory.pairs` may still be read by others until the first barrier. Ends without one: others may
-/// still read left and right.
+/// Where a pass keeps its left operand: all tiles of depth, or one that is loaded again and again.
+template <class Tile>
+struct LeftTiles {
+  typename Tile::Element* first;
+  bool resident;
+  bool loaded;  ///< all of them
+
+  __device__ typename Tile::Element* at(int x) const {
+    return first + (resident ? x * Memory<Tile>::kTileSize : 0);
+  }
+};
+
+/// pairs = left * right^T, summed over the tiles of depth; `tile`: the other tokens. Begins with a
+/// barrier and ends without one: others may still read left and right.
 template <class Tile, class Pass>
 __device__ __forceinline__ void multiply_pair(Pass& pass, const Memory<Tile>& memory,
-                                              std::int64_t tile, bool load_left, Tile& pairs) {
+                                              std::int64_t tile, LeftTiles<Tile>& left,
+                                              Tile& pairs) {
   pairs.clear();
   for (int x = 0; x < pass.depth_tiles(); ++x) {
     sync_threads();
-    if (load_left) pass.load_left(x, memory.left_tile(x));
+    if (!left.loaded) pass.load_left(x, left.at(x));
     pass.load_right(tile, x, memory.right);
     if (x == 0) pass.load_columns(tile);
     sync_threads();
-    pairs.template multiply<Operands::kRowsByRows>(memory.left_tile(x), memory.right,
-                                                   pass.depth(x));
+    pairs.template multiply<Operands::kRowsByRows>(left.at(x), memory.right, pass.depth(x));
   }
+  left.loaded = left.resident;
 }
 
-/// The pairs, weighed and masked, as the left operand of a product. Returns nothing; a barrier must
-/// follow before it is read.
+/// The pairs weighed, masked and rounded to an operand.
 template <Triangle kSide, class Tile, class Pass>
-__device__ __forceinline__ void store_pairs(const Pass& pass, const Memory<Tile>& memory,
-                                            bool diagonal, Tile& pairs) {
+__device__ __forceinline__ void weigh_pairs(const Pass& pass, bool diagonal, Tile& pairs) {
   using Scalar = typename Tile::Scalar;
   pairs.for_each([&](int row, int column, Scalar& value) {
     const bool kept = !diagonal || in_triangle<kSide>(row, column);
-    const auto element = Tile::to_element(kept ? pass.weigh(row, column, value) : Scalar(0));
-    memory.pairs[row * Tile::kStride + column] = element;
-    value = Tile::to_scalar(element);
+    const Scalar weight = kept ? pass.weigh(row, column, value) : Scalar(0);
+    value = Tile::to_scalar(Tile::to_element(weight));
   });
 }
 
@@ -91,13 +100,16 @@ __device__ __forceinline__ void store_pairs(const Pass& pass, const Memory<Tile>
 /// infinities) and value_factor().
 template <Triangle kSide, class Tile, class Pass>
 __device__ __forceinline__ void add_pairs(Pass& pass, const Memory<Tile>& memory, std::int64_t own,
-                                          std::int64_t begin, std::int64_t end, bool left_is_loaded,
-                                          Tile& sum) {
+                                          std::int64_t begin, std::int64_t end,
+                                          LeftTiles<Tile>& left, Tile& sum) {
+  using Scalar = typename Tile::Scalar;
   for (std::int64_t tile = begin; tile < end; ++tile) {
     Tile pairs;
-    multiply_pair(pass, memory, tile, !left_is_loaded, pairs);
-    left_is_loaded = memory.left_is_resident(pass.depth_tiles());
-    store_pairs<kSide>(pass, memory, tile == own, pairs);
+    multiply_pair(pass, memory, tile, left, pairs);
+    weigh_pairs<kSide>(pass, tile == own, pairs);
+    pairs.for_each([&](int row, int column, Scalar& value) {
+      memory.pairs[row * Tile::kStride + column] = Tile::to_element(value);
+    });
     pass.add_weights(pairs);
     sync_threads();
     const bool bad = pass.load_values(tile, memory.right);

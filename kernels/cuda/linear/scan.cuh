@@ -61,8 +61,8 @@ struct ScanElement {
 
 /// Grid: x elements in blocks of kScanThreads, y heads in strides.
 template <Scan kScan, class Acc>
-__global__ __launch_bounds__(kScanThreads) void scan_kernel(
-    const __grid_constant__ ScanArgs<Acc> args) {
+__global__ __launch_bounds__(kScanThreads,
+                             1) void scan_kernel(const __grid_constant__ ScanArgs<Acc> args) {
   constexpr int kAhead = 4;  // loads in flight
   const int state_size = args.rows * args.columns;
   const int blocks = (state_size + args.rows + args.columns + kScanThreads - 1) / kScanThreads;

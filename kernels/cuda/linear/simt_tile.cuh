@@ -14,9 +14,9 @@ struct SimtTile {
   using Scalar = Acc;
   using Element = Acc;  ///< of the operands in shared memory
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 1;
   /// Elements from row to row: 16 rows of one column, 16 bytes each, lie in different banks.
   static constexpr int kStride = kTile + 16 / static_cast<int>(sizeof(Acc));
-  /// Whether operands have a range so small that sums are scaled before they become operands.
   static constexpr bool kScaled = false;
 
   Acc values[4][4];
@@ -78,6 +78,15 @@ struct SimtTile {
           for (int x = 0; x < 4; ++x) values[i][j] += left[i][x] * right[x];
         }
       }
+    }
+  }
+
+  /// Element by element.
+  __device__ __forceinline__ void multiply_elements(const SimtTile& other) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) values[i][j] *= other.values[i][j];
     }
   }
 

@@ -7,13 +7,6 @@
 
 namespace attnlab::cuda::linear {
 
-/// What the sums are of.
-enum class States {
-  kKeys,          ///< sum of gate to the end * phi(k) v^T; sum of gate * phi(k)
-  kCenteredKeys,  ///< the same with v relative to the mean of the chunk's values
-  kQueries,       ///< sum of gate from before * phi(q) / denominator dO^T; the row with c
-};
-
 /// sums[column] of the values of a chunk, for a tile of columns. Begins and ends with a barrier.
 template <class T, class Tile>
 __device__ void sum_values(const TensorView& v, const Place& place, int x, std::int64_t begin,
@@ -44,8 +37,8 @@ __device__ void sum_values(const TensorView& v, const Place& place, int x, std::
 /// Grid: chunks of all state heads (queries: of all heads), tiles of the state. One tile of the
 /// state per block, over the tiles of tokens of a chunk.
 template <States kStates, class T, class Tile>
-__global__ __launch_bounds__(Tile::kThreads, 1) void states_kernel(
-    const __grid_constant__ Call<T, typename Tile::Scalar> call) {
+__global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void states_kernel(
+    const __grid_constant__ Call<typename Tile::Scalar> call) {
   using Scalar = typename Tile::Scalar;
   constexpr bool kQueries = kStates == States::kQueries;
   const Memory<Tile> memory(1);

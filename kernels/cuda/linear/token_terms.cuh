@@ -1,71 +1,81 @@
 // What the backward pass needs of every query: 1 / denominator, summed as in the forward pass, and
-// c = -dO . (O - center) for both centers (linear_backward.cu).
+// c = -dO . (O - center) for both centers (linear_backward.cu). O is summed again, relative to the
+// center: the one that was stored is rounded to the size of the values, and c is small where they
+// have a common mean.
 #pragma once
 
-#include "kernels/cuda/linear/forward.cuh"
+#include "kernels/cuda/linear/gradient_pass.cuh"
 
 namespace attnlab::cuda::linear {
 
-/// Center of the values that tokens of a chunk are taken relative to, or null for 0. `chunk`: of
-/// the mean of the values before it; k_chunks: of all.
-template <class Call>
-__device__ __forceinline__ auto center_of(const Call& call, std::int64_t batch_idx,
-                                          std::int64_t head, std::int64_t chunk)
-    -> decltype(call.workspace.centers) {
-  if (!call.has_centers()) return nullptr;
-  const std::int64_t slots = call.layout.k_chunks + 1;
-  return call.workspace.centers +
-         (call.state_head(batch_idx, head) * slots + chunk) * call.layout.dim_v();
-}
-
-/// The center of the sweep forward for a tile of queries.
-template <class Call>
-__device__ __forceinline__ auto center_before(const Call& call, const Place& place) {
-  const std::int64_t chunk =
-      call.options().causal ? place.tile / call.layout.chunk_tiles : call.layout.k_chunks;
-  return center_of(call, place.batch_idx, place.head, chunk);
-}
-
-/// Rows of values or outputs relative to a center.
-template <class Tile, class T>
-__device__ __forceinline__ bool load_centered(const TensorView& tensor, const Place& place, int x,
-                                              bool aligned, const typename Tile::Scalar* center,
-                                              typename Tile::Element* to) {
-  using Scalar = typename Tile::Scalar;
-  return load_rows<Tile, T>(tensor, place, x, aligned, to, [&](int, int column, Scalar value) {
-    return center == nullptr ? value : value - center[x * kTile + column];
-  });
-}
-
-/// -dO . (O - center) of the token of this thread. Summed in the order of a product of dO and v:
-/// for a token that sees mostly itself O is close to v, and what is left of dO . v + c must not be
-/// rounding.
+/// Adds the weights to memory.sums, and weights times (dO . (v - center)) to memory.scratch, summed
+/// over what came before the chunk.
 template <class T, class Tile>
-__device__ typename Tile::Scalar output_term(const Call<T, typename Tile::Scalar>& call,
-                                             const Memory<Tile>& memory, const Place& place,
-                                             const typename Tile::Scalar* center) {
+__device__ __forceinline__ void add_state_terms(const Call<typename Tile::Scalar>& call,
+                                                const Memory<Tile>& memory,
+                                                const QueryKeyPass<T, Tile>& keys,
+                                                const QueryGradientPass<T, Tile>& values,
+                                                LeftTiles<Tile>& queries, LeftTiles<Tile>& grads,
+                                                std::int64_t slot) {
   using Scalar = typename Tile::Scalar;
-  Scalar term(0);
-  for (int x = 0; x < call.layout.dim_v_tiles; ++x) {
-    sync_threads();
-    load_centered<Tile, T>(call.args.grad_out, place, x, call.aligned, nullptr, memory.right);
-    load_centered<Tile, T>(call.args.out, place, x, call.aligned, center, memory.pairs);
-    sync_threads();
-    if (thread_idx() >= kTile) continue;
-    const int row = thread_idx() * Tile::kStride;
-    for (int c = 0; c < kTile; ++c) {
-      term -= Tile::to_scalar(memory.right[row + c]) * Tile::to_scalar(memory.pairs[row + c]);
+  const Layout& layout = call.layout;
+  const Scalar* const state = call.workspace.states + slot * layout.state_size();
+  for (int y = 0; y < layout.dim_v_tiles; ++y) {
+    Tile sum;
+    sum.clear();
+    for (int x = 0; x < layout.dim_tiles; ++x) {
+      sync_threads();
+      if (!queries.loaded) keys.load_left(x, queries.at(x));
+      if (x == 0 && !grads.loaded) values.load_left(y, grads.at(y));
+      const Scalar factor = load_state<Tile>(state + x * kTile * layout.dim_v() + y * kTile,
+                                             layout.dim_v(), memory.right, memory.column_weights);
+      sync_threads();
+      if (y == 0) {
+        add_state_weights<T, Tile>(keys, memory, queries.at(x), x,
+                                   call.workspace.totals + slot * layout.dim());
+      }
+      add_product<Operands::kRowsByColumns>(
+          queries.at(x), memory.right, keys.depth(x), [&](int) { return factor; }, sum);
     }
+    queries.loaded = queries.resident;
+    sum.add_row_sums(memory.scratch, [&](int row, int column, Scalar value) {
+      return value * Tile::to_scalar(grads.at(y)[row * Tile::kStride + column]) *
+             keys.gate_from_start(row);
+    });
   }
-  return term;
+  grads.loaded = grads.resident;
+}
+
+/// The same over the tokens of the chunk.
+template <class T, class Tile>
+__device__ __forceinline__ void add_pair_terms(const Memory<Tile>& memory,
+                                               QueryKeyPass<T, Tile>& keys,
+                                               QueryGradientPass<T, Tile>& values,
+                                               LeftTiles<Tile>& queries, LeftTiles<Tile>& grads,
+                                               std::int64_t begin, std::int64_t own) {
+  using Scalar = typename Tile::Scalar;
+  for (std::int64_t tile = begin; tile <= own; ++tile) {
+    const bool diagonal = tile == own;
+    Tile weights;
+    multiply_pair(keys, memory, tile, queries, weights);
+    weigh_pairs<Triangle::kLower>(keys, diagonal, weights);
+    keys.add_weights(weights);
+    Tile products;
+    multiply_pair(values, memory, tile, grads, products);
+    weights.multiply_elements(products);
+    weights.add_row_sums(memory.scratch, [&](int row, int column, Scalar value) {
+      // What a later token's value makes NaN is not part of the sum.
+      return !diagonal || in_triangle<Triangle::kLower>(row, column) ? value : Scalar(0);
+    });
+  }
 }
 
 /// Grid: tiles of queries of all heads.
 template <class T, class Tile>
-__global__ __launch_bounds__(Tile::kThreads, 1) void token_terms_kernel(
-    const __grid_constant__ Call<T, typename Tile::Scalar> call) {
+__global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void token_terms_kernel(
+    const __grid_constant__ Call<typename Tile::Scalar> call) {
   using Scalar = typename Tile::Scalar;
-  const Memory<Tile> memory(call.left_tiles);
+  const Memory<Tile> memory(2);
   const Layout& layout = call.layout;
   const AttentionShape& shape = call.shape();
   const Place place = place_of_block(shape.heads, (shape.seqlen_q + kTile - 1) / kTile);
@@ -81,40 +91,40 @@ __global__ __launch_bounds__(Tile::kThreads, 1) void token_terms_kernel(
     return;
   }
 
-  QueryKeyPass<T, Tile> pass(call, memory, place, 0);
-  pass.load_own();
-  bool left_is_loaded = false;
+  QueryKeyPass<T, Tile> keys(call, memory, place, 0);
+  QueryGradientPass<T, Tile> values(call, memory, place, 0);
+  keys.load_own();
+  load_numbers(memory.scratch, 0, [](int) { return 0; });
+  load_numbers(memory.row_shifts, 0, [](int) { return 0; });
+  LeftTiles<Tile> queries{memory.left, layout.dim_tiles == 1, false};
+  LeftTiles<Tile> grads{memory.left + Memory<Tile>::kTileSize, layout.dim_v_tiles == 1, false};
   const std::int64_t slot = state_slot(call, place);
-  if (slot >= 0) {
-    for (int x = 0; x < layout.dim_tiles; ++x) {
-      sync_threads();
-      pass.load_left(x, memory.left_tile(x));
-      sync_threads();
-      add_state_weights<T, Tile>(pass, memory, x, workspace.totals + slot * layout.dim());
-    }
-    left_is_loaded = memory.left_is_resident(layout.dim_tiles);
-  }
+  if (slot >= 0) add_state_terms(call, memory, keys, values, queries, grads, slot);
   if (call.options().causal) {
-    const std::int64_t begin = first_tile_of_chunk(layout, place.tile);
-    for (std::int64_t tile = begin; tile <= place.tile; ++tile) {
-      Tile pairs;
-      multiply_pair(pass, memory, tile, !left_is_loaded, pairs);
-      left_is_loaded = memory.left_is_resident(layout.dim_tiles);
-      store_pairs<Triangle::kLower>(pass, memory, tile == place.tile, pairs);
-      pass.add_weights(pairs);
-    }
+    add_pair_terms(memory, keys, values, queries, grads, first_tile_of_chunk(layout, place.tile),
+                   place.tile);
   }
+
+  // From one center to the other.
   const Scalar* const before = center_before(call, place);
   const Scalar* const all = center_of(call, place.batch_idx, place.head, layout.k_chunks);
-  const Scalar c_query = output_term<T, Tile>(call, memory, place, before);
-  const Scalar c_key = before == all ? c_query : output_term<T, Tile>(call, memory, place, all);
+  for (int x = 0; before != all && x < layout.dim_v_tiles; ++x) {
+    sync_threads();
+    if (!grads.loaded) values.load_left(x, grads.at(x));
+    load_numbers(memory.column_shifts, kTile,
+                 [&](int i) { return before[x * kTile + i] - all[x * kTile + i]; });
+    sync_threads();
+    add_row_dots<Tile>(
+        grads.at(x), memory.column_shifts, [](int) { return Scalar(1); }, memory.row_shifts);
+  }
   sync_threads();
   if (!own_token) return;
   const Scalar denominator = memory.sums[thread_idx()];
   const bool defined = denominator != Scalar(0);
+  const Scalar c = -memory.scratch[thread_idx()] / denominator;
   workspace.reciprocals[index] = defined ? Scalar(1) / denominator : Scalar(0);
-  workspace.c_queries[index] = defined ? c_query : Scalar(0);
-  workspace.c_keys[index] = defined ? c_key : Scalar(0);
+  workspace.c_queries[index] = defined ? c : Scalar(0);
+  workspace.c_keys[index] = defined ? c - memory.row_shifts[thread_idx()] : Scalar(0);
 }
 
 }  // namespace attnlab::cuda::linear
