@@ -92,6 +92,7 @@ TensorMap tile_map(const TensorView& tensor, int rows) {
 template <class Tile>
 void start(const AttentionArgs& args, const DeviceModel& device, Stream stream) {
   using T = typename Tile::T;
+  static_assert(SharedLayout<Tile>::kBytes <= kH100.shared_bytes_per_block);
   const TileSchedule schedule = make_tile_schedule(args.shape, Tile::kTileQ, device);
   const ForwardParams<T> params{
       .shape = args.shape,

@@ -108,6 +108,22 @@ TEST(HopperFlash, LayoutsAndGroupedHeads) {
   }
 }
 
+TEST(HopperFlash, ManyBlocksOfKeysAndTurns) {
+  // Rings wrap many times; 8 to 12 tiles for 3 blocks.
+  HopperCase(half_shape(1, 4, 1, 300, 700, 128, 128), {true}).expect();
+  HopperCase(half_shape(1, 4, 4, 500, 500, 64, 64), {false, 300, 100}).expect();
+  HopperCase(half_shape(2, 2, 2, 250, 300, 256, 256, DType::kFloat16), {}).expect();
+}
+
+TEST(HopperFlash, RandomSchedules) {
+  for (unsigned seed = 10; seed < 16; ++seed) {
+    hostexec::set_schedule({hostexec::Order::kRandom, hostexec::Completion::kRandom, seed});
+    HopperCase(half_shape(1, 2, 1, 200, 300, 64, 64), {true}).expect();
+    HopperCase(half_shape(1, 3, 1, 130, 300, 128, 64), {false, 150, -1}).expect();
+  }
+  hostexec::set_schedule({});
+}
+
 TEST(HopperFlash, LengthsOfBatchItems) {
   for (const MaskOptions& mask : {MaskOptions{}, MaskOptions{true}, MaskOptions{false, 30, 9}}) {
     HopperCase c(half_shape(4, 2, 1, 20, 300, 32, 16), mask);
