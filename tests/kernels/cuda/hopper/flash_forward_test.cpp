@@ -1,58 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "kernels/core/error.h"
-#include "kernels/cuda/hopper/flash.h"
-#include "tests/support/attention_tensors.h"
-#include "tests/support/device_tensor.h"
+#include "tests/kernels/cuda/hopper/hopper_case.h"
 #include "tests/support/tolerance.h"
 
 namespace attnlab::testing {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-/// An H100 with so few multiprocessors that a block computes several tiles.
-constexpr cuda::DeviceModel kSmallHopper{90, 3, 227 * 1024, 50 * 1024 * 1024};
-
-struct HopperCase : AttentionTensors {
-  using AttentionTensors::AttentionTensors;
-
-  void run(const cuda::DeviceModel& device = kSmallHopper) {
-    poison_outputs();
-    const DeviceTensor device_q(q), device_k(k), device_v(v), device_out(out), device_lse(lse);
-    const DeviceArray<std::int64_t> lengths(seqlens);
-    AttentionArgs args = forward_args();
-    args.q = device_q.view();
-    args.k = device_k.view();
-    args.v = device_v.view();
-    args.out = device_out.view();
-    args.lse = device_lse.view();
-    args.mask.seqlens_k = lengths.data();
-    ASSERT_TRUE(cuda::hopper::supports_forward(args, device));
-    const KernelPlan plan = cuda::hopper::plan_forward(shape, device);
-    EXPECT_EQ(plan.workspace_bytes, 0);
-    cuda::hopper::run_forward(args, plan, {}, device, nullptr);
-    device_out.download(out);
-    device_lse.download(lse);
-  }
-
-  void expect(const cuda::DeviceModel& device = kSmallHopper) {
-    run(device);
-    compare_forward();
-  }
-};
-
-AttentionShape half_shape(std::int64_t batch, std::int64_t heads, std::int64_t kv_heads,
-                          std::int64_t seqlen_q, std::int64_t seqlen_k, std::int64_t head_dim,
-                          std::int64_t head_dim_v, DType dtype = DType::kBFloat16) {
-  return make_shape(batch, heads, kv_heads, seqlen_q, seqlen_k, head_dim, head_dim_v, dtype);
-}
 
 TEST(HopperFlash, HandComputed) {
   run_kernels_everywhere([] {
@@ -70,17 +27,6 @@ TEST(HopperFlash, HandComputed) {
     EXPECT_EQ(c.out.get(0, 0, 0, 2), 0.0);
     EXPECT_NEAR(c.lse.get(0, 0, 0, 0), std::log(4.0), 5e-4);
   });
-}
-
-TEST(HopperFlash, SchedulesOfThreadsAndCopies) {
-  for (const MaskOptions& mask : {MaskOptions{}, MaskOptions{true}, MaskOptions{false, 100, 20}}) {
-    run_kernels_everywhere(
-        [&] { HopperCase(half_shape(1, 2, 1, 140, 330, 128, 128), mask).expect(); });
-    run_kernels_everywhere(
-        [&] { HopperCase(half_shape(1, 1, 1, 200, 200, 64, 64), mask).expect(); });
-    run_kernels_everywhere(
-        [&] { HopperCase(half_shape(1, 1, 1, 70, 150, 256, 256), mask).expect(); });
-  }
 }
 
 TEST(HopperFlash, MasksTimesLengths) {
@@ -115,15 +61,6 @@ TEST(HopperFlash, ManyBlocksOfKeysAndTurns) {
   HopperCase(half_shape(2, 2, 2, 250, 300, 256, 256, DType::kFloat16), {}).expect();
 }
 
-TEST(HopperFlash, RandomSchedules) {
-  for (unsigned seed = 10; seed < 16; ++seed) {
-    hostexec::set_schedule({hostexec::Order::kRandom, hostexec::Completion::kRandom, seed});
-    HopperCase(half_shape(1, 2, 1, 200, 300, 64, 64), {true}).expect();
-    HopperCase(half_shape(1, 3, 1, 130, 300, 128, 64), {false, 150, -1}).expect();
-  }
-  hostexec::set_schedule({});
-}
-
 TEST(HopperFlash, LengthsOfBatchItems) {
   for (const MaskOptions& mask : {MaskOptions{}, MaskOptions{true}, MaskOptions{false, 30, 9}}) {
     HopperCase c(half_shape(4, 2, 1, 20, 300, 32, 16), mask);
@@ -156,66 +93,6 @@ TEST(HopperFlash, LargeScores) {
   const ReferenceResult expected = reference_attention(c.shape, c.mask, c.score, c.q, c.k, c.v);
   for (const double x : c.out.values()) EXPECT_TRUE(std::isfinite(x));
   EXPECT_TRUE(all_close(c.lse.values(), expected.lse, 1e-4 * magnitude_of(expected.lse)));
-}
-
-/// Results are those of the same problem with `value` replaced by 0 in what nobody may see.
-void expect_hidden(const MaskOptions& mask, std::int64_t row, double value) {
-  HopperCase clean(half_shape(1, 1, 1, 150, 280, 64, 64), mask);
-  HopperCase dirty(clean.shape, mask);
-  for (HopperCase* c : {&clean, &dirty}) {
-    const double x = c == &clean ? 0.0 : value;
-    c->k.fill_row(row, x);
-    c->v.fill_row(row, x);
-    c->run();
-  }
-  for (std::int64_t q = 0; q < 150; ++q) {
-    const bool sees = reference_visible(clean.shape, mask, 0, q, row);
-    for (std::int64_t i = 0; i < 64; ++i) {
-      const double out = dirty.out.get(0, 0, q, i);
-      if (sees) {
-        ASSERT_FALSE(std::isfinite(out)) << "query " << q << " sees row " << row;
-      } else {
-        ASSERT_EQ(out, clean.out.get(0, 0, q, i)) << "query " << q << " does not see row " << row;
-      }
-    }
-  }
-}
-
-TEST(HopperFlash, HiddenNanAndInfinityStayHidden) {
-  for (const std::int64_t row : {0, 127, 140, 200, 279}) {
-    expect_hidden({true}, row, kNan);
-    expect_hidden({false, 20, 10}, row, kInfinity);
-  }
-  HopperCase c(half_shape(2, 1, 1, 70, 200, 64, 64), {});
-  c.use_seqlens({150, 10});
-  c.k.fill_row(160, kNan);
-  c.v.fill_row(160, kNan);
-  c.v.fill_row(199, -kInfinity);
-  c.run();
-  for (const double x : c.out.values()) EXPECT_TRUE(std::isfinite(x));
-}
-
-TEST(HopperFlash, VisibleValuesStayWhatTheyAre) {
-  // One column of one value, in a partial block of the diagonal: keys are finite.
-  for (const double value : {kNan, kInfinity, -kInfinity}) {
-    HopperCase c(half_shape(1, 1, 1, 140, 140, 64, 64), {true});
-    HopperCase clean(c.shape, c.mask);
-    c.v.set(0, 0, 100, 37, value);
-    c.run();
-    clean.run();
-    for (std::int64_t q = 0; q < 140; ++q) {
-      for (std::int64_t i = 0; i < 64; ++i) {
-        const double out = c.out.get(0, 0, q, i);
-        if (i != 37 || q < 100) {
-          ASSERT_EQ(out, clean.out.get(0, 0, q, i)) << q << ", " << i;
-        } else if (std::isnan(value)) {
-          ASSERT_TRUE(std::isnan(out)) << q;
-        } else {
-          ASSERT_EQ(out, value) << q;
-        }
-      }
-    }
-  }
 }
 
 TEST(HopperFlash, SameBitsForABatchSliceAndAnyDevice) {
