@@ -90,6 +90,9 @@ inline Machine& machine() { return the_machine; }
 /// Accesses to memory are those of a kernel's thread, and checked.
 extern bool watching;
 
+/// Runs block `index` of the launch, whose position is set, to its end or first fault.
+void run_block(int index);
+
 /// Hands over to the scheduler; returns when the thread is made ready.
 void wait_here(State state, std::string_view what, const Site& site);
 void make_ready(int thread);

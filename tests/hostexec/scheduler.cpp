@@ -144,38 +144,6 @@ void reset_block(int index) {
   begin_block_checks(index, count, m.position.shared, m.call.shared_bytes);
 }
 
-void run_block(int index) {
-  Machine& m = machine();
-  reset_block(index);
-  while (m.ended < m.call.threads && !m.failed) {
-    if (step()) continue;
-    m.failed = true;
-    m.failure = "deadlock in kernel " + symbol_of(m.call.kernel) + ":" + describe_waiting();
-  }
-  for (std::size_t i = 0; i < m.at_end.size() && !m.failed; ++i) m.at_end[i]();
-  // Operations that nobody waited for still take effect.
-  while (!m.posted.empty() && !m.failed) run_posted(0);
-}
-
-void check_configuration(const KernelCall& call) {
-  const auto refuse = [&](const std::string& what) {
-    throw KernelFault("[hostexec] launch of " + symbol_of(call.kernel) + " refused: " + what);
-  };
-  if (call.threads < kWarp || call.threads > kMaxThreads || call.threads % kWarp != 0) {
-    refuse(std::to_string(call.threads) + " threads; allowed: multiples of 32 up to 1024");
-  }
-  if (call.grid.x < 1 || call.grid.y < 1 || call.grid.z < 1 || call.grid.y > 65535 ||
-      call.grid.z > 65535) {
-    refuse("grid (" + std::to_string(call.grid.x) + ", " + std::to_string(call.grid.y) + ", " +
-           std::to_string(call.grid.z) + "); allowed: 1 and more, y and z up to 65535");
-  }
-  constexpr int kMostShared = 227 * 1024;
-  if (call.shared_bytes < 0 || call.shared_bytes > kMostShared) {
-    refuse(std::to_string(call.shared_bytes) + " bytes of shared memory; allowed: up to " +
-           std::to_string(kMostShared));
-  }
-}
-
 }  // namespace
 
 void set_schedule(const Schedule& schedule) { next_schedule = schedule; }
@@ -192,6 +160,19 @@ void at_block_end(std::function<void()> check) {
 }
 
 std::shared_ptr<void>& block_extension() { return machine().extension; }
+
+void run_block(int index) {
+  Machine& m = machine();
+  reset_block(index);
+  while (m.ended < m.call.threads && !m.failed) {
+    if (step()) continue;
+    m.failed = true;
+    m.failure = "deadlock in kernel " + symbol_of(m.call.kernel) + ":" + describe_waiting();
+  }
+  for (std::size_t i = 0; i < m.at_end.size() && !m.failed; ++i) m.at_end[i]();
+  // Operations that nobody waited for still take effect.
+  while (!m.posted.empty() && !m.failed) run_posted(0);
+}
 
 bool draw(double probability) { return std::bernoulli_distribution(probability)(machine().random); }
 
@@ -242,36 +223,6 @@ void fail(std::string what) {
   // The thread is never continued; its stack is used again by the next launch.
   switch_context(m.current().context, m.scheduler);
   std::abort();
-}
-
-void run_kernel(const KernelCall& call) {
-  Machine& m = machine();
-  check_configuration(call);
-  m.call = call;
-  m.schedule = next_schedule;
-  m.random.seed(m.schedule.seed);
-  m.failed = false;
-  m.position.grid = call.grid;
-  m.position.threads = call.threads;
-  m.position.shared_bytes = call.shared_bytes;
-  constexpr std::size_t kAlignment = 1024;
-  const std::size_t bytes =
-      (static_cast<std::size_t>(call.shared_bytes) / kAlignment + 1) * kAlignment;
-  const std::unique_ptr<std::byte, decltype(&std::free)> shared(
-      static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)), &std::free);
-  m.position.shared = shared.get();
-  begin_launch_checks();
-  int index = 0;
-  for (int z = 0; z < call.grid.z; ++z) {
-    for (int y = 0; y < call.grid.y; ++y) {
-      for (int x = 0; x < call.grid.x; ++x) {
-        m.position.block = {x, y, z};
-        run_block(index++);
-        m.inside = false;
-        if (m.failed) throw KernelFault("[hostexec] " + m.failure);
-      }
-    }
-  }
 }
 
 }  // namespace attnlab::hostexec
