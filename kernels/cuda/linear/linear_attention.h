@@ -31,6 +31,9 @@ KernelPlan plan_linear_attention_backward(const AttentionShape& shape, bool caus
 /// All pointers of `args` are device memory (log_decay too); `workspace` is device memory of at
 /// least plan.workspace_bytes bytes, 256-byte aligned, any contents. The last dimension of every
 /// tensor is contiguous. Deterministic; a batch slice gets the same bits. Asynchronous on `stream`.
+/// NaN and infinities of later tokens do not reach earlier rows of a causal result. Throw
+/// UnsupportedError for log_decay without causal and for a workspace that is too small. The
+/// backward pass does not read args.out: what it needs of it is summed again (token_terms.cuh).
 void linear_attention(const LinearAttentionArgs& args, const KernelPlan& plan,
                       std::span<std::byte> workspace, const DeviceModel& device, Stream stream);
 void linear_attention_backward(const LinearAttentionBackwardArgs& args, const KernelPlan& plan,

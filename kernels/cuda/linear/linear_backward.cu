@@ -47,7 +47,7 @@ void run_backward(const LinearAttentionBackwardArgs& args, std::span<std::byte> 
   } else if (call.has_states()) {
     launch_states<States::kKeys, T>(call, stream);
   }
-  run(token_terms_kernel<T, Tile>, 2, grid_of(heads, q_tiles, 1));
+  run(token_terms_kernel<T, Tile>, 1, grid_of(heads, q_tiles, 1));
   run(query_gradient_kernel<T, Tile>, dim_v_tiles, grid_of(heads, q_tiles, dim_tiles));
   if (call.has_states()) launch_states<States::kQueries, T>(call, stream);
   const std::int64_t kv_heads = shape.batch * shape.kv_heads;

@@ -28,8 +28,9 @@ struct Memory {
   Scalar* sums;     ///< [kTile]
   Scalar* scratch;  ///< [kTile]
   Element* right;   ///< one tile
-  Element* pairs;   ///< one tile
-  Element* left;    ///< left_tiles tiles
+  Element* values;  ///< one tile
+  Element* pairs;   ///< one tile; that of `right` where products take pairs from registers
+  Element* left;    ///< as many tiles as asked for
 
   __device__ explicit Memory(int tiles) {
     std::byte* at = shared_memory();
@@ -38,7 +39,9 @@ struct Memory {
       at += count * static_cast<int>(sizeof(*piece));
     };
     take(right, kTileSize);
-    take(pairs, kTileSize);
+    take(values, kTileSize);
+    pairs = right;
+    if (!Tile::kPairsInRegisters) take(pairs, kTileSize);
     take(left, tiles * kTileSize);
     take(row_decays, kTile);
     take(column_decays, kTile);
@@ -49,11 +52,12 @@ struct Memory {
   }
 
   static constexpr int bytes(int tiles) {
-    return static_cast<int>(((2 + tiles) * kTileSize * sizeof(Element)) +
+    const int others = Tile::kPairsInRegisters ? 2 : 3;
+    return static_cast<int>(((others + tiles) * kTileSize * sizeof(Element)) +
                             kTile * (2 * sizeof(LogDecay) + 6 * sizeof(Scalar)));
   }
 
-  /// The whole tile memory as rows of a result: three tiles or more.
+  /// The memory of `right` and `values` as rows of a result.
   __device__ Scalar* result() const { return reinterpret_cast<Scalar*>(right); }
 };
 

@@ -17,6 +17,7 @@ struct MmaTile {
   static constexpr int kThreads = 128;
   /// Whether sums are scaled before they become operands, whose range is small.
   static constexpr bool kScaled = std::is_same_v<T, float16>;
+  static constexpr bool kPairsInRegisters = true;
   /// Blocks of a multiprocessor that registers must do for.
   static constexpr int kBlocks = kScaled ? 2 : 3;
   /// 8 rows of 16 bytes lie in different banks.
@@ -79,19 +80,22 @@ struct MmaTile {
       } else {
         load_matrix_x4(left, a + (row + low + inner) * kStride + k + high);
       }
+      add_step<kOperands>(left, b, k);
+    }
+  }
+
+  /// += pairs * b over `depth` columns of the pairs, straight from their registers: accumulators
+  /// of two neighbouring eights of columns are an operand of depth 16.
+  __device__ __forceinline__ void multiply_pairs(const MmaTile& pairs, Element* /*memory*/,
+                                                 const Element* b, int depth) {
 #pragma unroll
-      for (int n = 0; n < 8; n += 2) {
-        std::uint32_t right[4];
-        if constexpr (kOperands == Operands::kRowsByRows) {
-          load_matrix_x4(right, b + (n * 8 + high + inner) * kStride + k + low);
-        } else {
-          load_matrix_x4_transposed(right, b + (k + low + inner) * kStride + n * 8 + high);
-        }
-        const std::uint32_t first[2] = {right[0], right[1]};
-        const std::uint32_t second[2] = {right[2], right[3]};
-        mma_m16n8k16<T>(values[n], left, first);
-        mma_m16n8k16<T>(values[n + 1], left, second);
-      }
+    for (int k = 0; k < kTile; k += 16) {
+      if (k >= depth) break;
+      const float(&low)[4] = pairs.values[k / 8];
+      const float(&high)[4] = pairs.values[k / 8 + 1];
+      const std::uint32_t left[4] = {pack2<T>(low[0], low[1]), pack2<T>(low[2], low[3]),
+                                     pack2<T>(high[0], high[1]), pack2<T>(high[2], high[3])};
+      add_step<Operands::kRowsByColumns>(left, b, k);
     }
   }
 
@@ -120,6 +124,30 @@ struct MmaTile {
       sum += shuffle_xor(sum, 2);
       sum += shuffle_xor(sum, 1);
       if (lane_idx() % 4 == 0) sums[row] += sum;
+    }
+  }
+
+ private:
+  /// The products of 16 columns of depth from k on.
+  template <Operands kOperands>
+  __device__ __forceinline__ void add_step(const std::uint32_t (&left)[4], const Element* b,
+                                           int k) {
+    // Lane 8m+i gives row i of matrix m of four: two halves of columns, two of depth.
+    const int inner = lane_idx() % 8;
+    const int low = lane_idx() / 8 % 2 * 8;
+    const int high = lane_idx() / 16 * 8;
+#pragma unroll
+    for (int n = 0; n < 8; n += 2) {
+      std::uint32_t right[4];
+      if constexpr (kOperands == Operands::kRowsByRows) {
+        load_matrix_x4(right, b + (n * 8 + high + inner) * kStride + k + low);
+      } else {
+        load_matrix_x4_transposed(right, b + (k + low + inner) * kStride + n * 8 + high);
+      }
+      const std::uint32_t first[2] = {right[0], right[1]};
+      const std::uint32_t second[2] = {right[2], right[3]};
+      mma_m16n8k16<T>(values[n], left, first);
+      mma_m16n8k16<T>(values[n + 1], left, second);
     }
   }
 };

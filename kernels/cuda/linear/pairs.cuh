@@ -62,22 +62,32 @@ struct LeftTiles {
   }
 };
 
-/// pairs = left * right^T, summed over the tiles of depth; `tile`: the other tokens. Begins with a
-/// barrier and ends without one: others may still read left and right.
-template <class Tile, class Pass>
-__device__ __forceinline__ void multiply_pair(Pass& pass, const Memory<Tile>& memory,
-                                              std::int64_t tile, LeftTiles<Tile>& left,
-                                              Tile& pairs) {
+/// pairs = left * right^T, summed over the tiles of depth; `tile`: the other tokens. With
+/// kValues, their values are loaded as well; returns whether any of a diagonal tile is NaN or
+/// infinite. Begins with a barrier and ends without one: others may still read left and right.
+template <bool kValues, class Tile, class Pass>
+__device__ __forceinline__ bool multiply_pair(Pass& pass, const Memory<Tile>& memory,
+                                              std::int64_t tile, bool diagonal,
+                                              LeftTiles<Tile>& left, Tile& pairs) {
   pairs.clear();
+  bool bad = false;
   for (int x = 0; x < pass.depth_tiles(); ++x) {
     sync_threads();
     if (!left.loaded) pass.load_left(x, left.at(x));
     pass.load_right(tile, x, memory.right);
-    if (x == 0) pass.load_columns(tile);
-    sync_threads();
+    if (x == 0) {
+      pass.load_columns(tile);
+      if constexpr (kValues) bad = pass.load_values(tile, memory.values);
+    }
+    if (kValues && diagonal && x == 0) {
+      bad = sync_threads_or(bad);
+    } else {
+      sync_threads();
+    }
     pairs.template multiply<Operands::kRowsByRows>(left.at(x), memory.right, pass.depth(x));
   }
   left.loaded = left.resident;
+  return kValues && diagonal && bad;
 }
 
 /// The pairs weighed, masked and rounded to an operand.
@@ -104,27 +114,28 @@ __device__ __forceinline__ void add_pairs(Pass& pass, const Memory<Tile>& memory
                                           LeftTiles<Tile>& left, Tile& sum) {
   using Scalar = typename Tile::Scalar;
   for (std::int64_t tile = begin; tile < end; ++tile) {
+    const bool diagonal = tile == own;
     Tile pairs;
-    multiply_pair(pass, memory, tile, left, pairs);
-    weigh_pairs<kSide>(pass, tile == own, pairs);
-    pairs.for_each([&](int row, int column, Scalar& value) {
-      memory.pairs[row * Tile::kStride + column] = Tile::to_element(value);
-    });
+    const bool bad = multiply_pair<true>(pass, memory, tile, diagonal, left, pairs);
+    weigh_pairs<kSide>(pass, diagonal, pairs);
     pass.add_weights(pairs);
-    sync_threads();
-    const bool bad = pass.load_values(tile, memory.right);
-    if (tile == own) {
-      if (sync_threads_or(bad)) isolate_non_finite<kSide>(memory.pairs, memory.right, sum);
-    } else {
+    if (bad) {
       sync_threads();
+      pairs.for_each([&](int row, int column, Scalar& value) {
+        memory.pairs[row * Tile::kStride + column] = Tile::to_element(value);
+      });
+      sync_threads();
+      isolate_non_finite<kSide>(memory.pairs, memory.values, sum);
     }
     const int depth = pass.value_depth(tile);
     if constexpr (Tile::kScaled && Pass::kScalesValues) {
-      const auto factor = pass.value_factor();
-      add_product<Operands::kRowsByColumns>(
-          memory.pairs, memory.right, depth, [&](int) { return factor; }, sum);
+      const Scalar factor = pass.value_factor();
+      Tile product;
+      product.clear();
+      product.multiply_pairs(pairs, memory.pairs, memory.values, depth);
+      sum.add_rows(product, [&](int) { return factor; });
     } else {
-      sum.template multiply<Operands::kRowsByColumns>(memory.pairs, memory.right, depth);
+      sum.multiply_pairs(pairs, memory.pairs, memory.values, depth);
     }
   }
 }

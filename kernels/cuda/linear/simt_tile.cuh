@@ -18,6 +18,7 @@ struct SimtTile {
   /// Elements from row to row: 16 rows of one column, 16 bytes each, lie in different banks.
   static constexpr int kStride = kTile + 16 / static_cast<int>(sizeof(Acc));
   static constexpr bool kScaled = false;
+  static constexpr bool kPairsInRegisters = false;
 
   Acc values[4][4];
 
@@ -79,6 +80,21 @@ struct SimtTile {
         }
       }
     }
+  }
+
+  /// += pairs * b over `depth` columns of the pairs. `memory`: one tile for them; a warp writes and
+  /// reads rows of its own.
+  __device__ __forceinline__ void multiply_pairs(const SimtTile& pairs, Element* memory,
+                                                 const Element* b, int depth) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        memory[(first_row() + i) * kStride + first_column() + 16 * j] = pairs.values[i][j];
+      }
+    }
+    sync_warp();
+    multiply<Operands::kRowsByColumns>(memory, b, depth);
   }
 
   /// Element by element.

@@ -57,11 +57,11 @@ __device__ __forceinline__ void add_pair_terms(const Memory<Tile>& memory,
   for (std::int64_t tile = begin; tile <= own; ++tile) {
     const bool diagonal = tile == own;
     Tile weights;
-    multiply_pair(keys, memory, tile, queries, weights);
+    multiply_pair<false>(keys, memory, tile, diagonal, queries, weights);
     weigh_pairs<Triangle::kLower>(keys, diagonal, weights);
     keys.add_weights(weights);
     Tile products;
-    multiply_pair(values, memory, tile, grads, products);
+    multiply_pair<false>(values, memory, tile, diagonal, grads, products);
     weights.multiply_elements(products);
     weights.add_row_sums(memory.scratch, [&](int row, int column, Scalar value) {
       // What a later token's value makes NaN is not part of the sum.
@@ -75,7 +75,7 @@ template <class T, class Tile>
 __global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void token_terms_kernel(
     const __grid_constant__ Call<typename Tile::Scalar> call) {
   using Scalar = typename Tile::Scalar;
-  const Memory<Tile> memory(2);
+  const Memory<Tile> memory(1);
   const Layout& layout = call.layout;
   const AttentionShape& shape = call.shape();
   const Place place = place_of_block(shape.heads, (shape.seqlen_q + kTile - 1) / kTile);
@@ -97,7 +97,7 @@ __global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void token_terms_ker
   load_numbers(memory.scratch, 0, [](int) { return 0; });
   load_numbers(memory.row_shifts, 0, [](int) { return 0; });
   LeftTiles<Tile> queries{memory.left, layout.dim_tiles == 1, false};
-  LeftTiles<Tile> grads{memory.left + Memory<Tile>::kTileSize, layout.dim_v_tiles == 1, false};
+  LeftTiles<Tile> grads{memory.values, layout.dim_v_tiles == 1, false};
   const std::int64_t slot = state_slot(call, place);
   if (slot >= 0) add_state_terms(call, memory, keys, values, queries, grads, slot);
   if (call.options().causal) {
