@@ -79,6 +79,8 @@ def read_reports(objects):
         found, remarks = parse(report.read_text())
         kernels += found
         faults += [f"{pathlib.Path(path).name}: {remark}" for remark in remarks]
+    if not kernels and not faults:
+        faults.append("no kernel in any report; is -Xptxas=-v gone?")
     names = demangled([kernel.name for kernel in kernels])
     return [k._replace(name=name) for k, name in zip(kernels, names)], faults
 
@@ -140,7 +142,9 @@ def self_test():
         ("registers within the tolerance", good.replace("Used 40", "Used 48"), table, "13.0", None),
         ("another compiler", good.replace("Used 40", "Used 90"), table, "13.1", None),
         ("a kernel without a row", good, [], "13.0", "not in the table"),
-        ("a row without a kernel", "", table, "13.0", "not built"),
+        ("a row without a kernel", good, table + [dict(table[0], kernel="gone()")], "13.0",
+         "gone() (sm_80): in the table, but not built"),
+        ("an empty report", "ptxas info    : 0 bytes gmem\n", [], "13.1", "no kernel"),
         ("no report", None, [], "13.0", "no report"),
     ]
     for what, report, rows, version, expected in cases:
