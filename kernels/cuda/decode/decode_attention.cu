@@ -38,6 +38,15 @@ void check_shape(const AttentionShape& shape) {
   }
 }
 
+/// Throws where a block of the device has too little shared memory.
+void check_device(const DecodePlan& plan, const DeviceModel& device) {
+  if (plan.shared_bytes <= device.shared_bytes_per_block) return;
+  throw UnsupportedError("[decode_attention] these head dimensions need " +
+                         std::to_string(plan.shared_bytes) +
+                         " bytes of shared memory per block; this device has " +
+                         std::to_string(device.shared_bytes_per_block));
+}
+
 void check_rules(const MaskOptions& mask, const ScoreOptions& score) {
   if (!mask.causal || mask.window_left >= 0 || !is_plain(score)) {
     throw UnsupportedError(
@@ -85,17 +94,20 @@ void run(const AttentionArgs& args, const DecodePlan& plan, std::byte* workspace
 
 }  // namespace
 
-KernelPlan plan_decode_attention(const AttentionShape& shape, const DeviceModel&) {
+KernelPlan plan_decode_attention(const AttentionShape& shape, const DeviceModel& device) {
   check_shape(shape);
-  return {kernel_name(shape.dtype), 1, workspace_bytes(shape, make_decode_plan(shape))};
+  const DecodePlan plan = make_decode_plan(shape);
+  check_device(plan, device);
+  return {kernel_name(shape.dtype), 1, workspace_bytes(shape, plan)};
 }
 
 void decode_attention(const AttentionArgs& args, const KernelPlan&, std::span<std::byte> workspace,
-                      const DeviceModel&, Stream stream) {
+                      const DeviceModel& device, Stream stream) {
   const AttentionShape& shape = args.shape;
   check_shape(shape);
   check_rules(args.mask, args.score);
   const DecodePlan plan = make_decode_plan(shape);
+  check_device(plan, device);
   const std::int64_t needed = workspace_bytes(shape, plan);
   if (static_cast<std::int64_t>(workspace.size()) < needed) {
     throw Error("[decode_attention] the workspace has " + std::to_string(workspace.size()) +

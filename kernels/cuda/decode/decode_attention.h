@@ -20,7 +20,8 @@ namespace attnlab::cuda {
 inline constexpr std::int64_t kMaxDecodeQueries = 16;
 
 /// All dtypes. Throws UnsupportedError for head dimensions beyond 256, more than kMaxDecodeQueries
-/// queries, and heads that are no multiple of kv_heads.
+/// queries, heads that are no multiple of kv_heads, and where a block of the device has too little
+/// shared memory (75 KiB are enough except for head dimensions over 128 in float64).
 KernelPlan plan_decode_attention(const AttentionShape& shape, const DeviceModel& device);
 
 /// args.mask must be causal (the last query sees the whole cache) without windows; its seqlens_k

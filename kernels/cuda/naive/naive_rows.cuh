@@ -36,11 +36,11 @@ __device__ __forceinline__ void for_each_own(std::int64_t begin, std::int64_t en
   for (std::int64_t k = begin + thread_idx(); k < end; k += kRowThreads) function(k);
 }
 
+/// An empty range ends at 0.
 template <class T>
 __device__ __forceinline__ void clear_outside(T* row, IndexRange keys, std::int64_t seqlen_k) {
-  const std::int64_t end = keys.empty() ? 0 : keys.end;
-  for_each_own(0, keys.empty() ? 0 : keys.begin, [&](std::int64_t k) { row[k] = T{}; });
-  for_each_own(end, seqlen_k, [&](std::int64_t k) { row[k] = T{}; });
+  for_each_own(0, keys.begin, [&](std::int64_t k) { row[k] = T{}; });
+  for_each_own(keys.end, seqlen_k, [&](std::int64_t k) { row[k] = T{}; });
 }
 
 /// Shared memory: kBlockReduceBytes. Grid x = rows.

@@ -13,7 +13,8 @@
 
 namespace attnlab::cuda::simt {
 
-/// float32 and float64, head dimensions from 1 to 256; any lengths, strides and alignment.
+/// float32 and float64, head dimensions from 1 to 256 where a block of the device has the shared
+/// memory (over 128: up to 145 KiB); any lengths, strides and alignment.
 bool supports_forward(const AttentionShape& shape, const DeviceModel& device);
 bool supports_backward(const AttentionShape& shape, const DeviceModel& device);
 

@@ -24,14 +24,24 @@ LaunchConfig tiles_config(std::int64_t seqlen, std::int64_t heads, const Attenti
   return {{static_cast<int>(blocks)}, kThreads, backward_shared_bytes<Tile>(), stream};
 }
 
-}  // namespace
-
-bool supports_backward(const AttentionShape& shape, const DeviceModel&) {
-  return refusal(shape).empty();
+int shared_bytes(const AttentionShape& shape) {
+  int bytes = 0;
+  dispatch_kernel(shape, {}, [&](auto type, auto dim, auto) {
+    bytes =
+        backward_shared_bytes<BackwardTile<typename decltype(type)::type, decltype(dim)::value>>();
+  });
+  return bytes;
 }
 
-KernelPlan plan_backward(const AttentionShape& shape, const DeviceModel&) {
-  check_shape(shape);
+}  // namespace
+
+bool supports_backward(const AttentionShape& shape, const DeviceModel& device) {
+  return refusal(shape, shared_bytes(shape), device).empty();
+}
+
+KernelPlan plan_backward(const AttentionShape& shape, const DeviceModel& device) {
+  const std::string reason = refusal(shape, shared_bytes(shape), device);
+  if (!reason.empty()) throw UnsupportedError("[flash_attention_backward] " + reason);
   return {shape.dtype == DType::kFloat64 ? "cuda_flash_backward_simt_f64"
                                          : "cuda_flash_backward_simt_f32",
           1, 2 * num_rows(shape) * accumulator_size(shape.dtype)};

@@ -5,6 +5,8 @@
 // lse).
 #pragma once
 
+#include <limits>
+
 #include "kernels/core/dispatch.h"
 #include "kernels/cuda/simt/tile.cuh"
 
@@ -56,7 +58,8 @@ __device__ __forceinline__ void differentiate(const Score& score, int offset, in
   grad = visible ? product : T(0);
 }
 
-/// sums += weights * x, with the pairs left out that are masked where x holds a NaN or infinity.
+/// sums += values * x, with the pairs left out that are masked where x holds a NaN or infinity.
+/// `values` pass through `weights`, which nobody may be reading any more.
 template <class Tile, class F>
 __device__ __forceinline__ void add_gradient(const typename Tile::Scores& values,
                                              typename Tile::T* weights, const typename Tile::T* x,
@@ -64,7 +67,6 @@ __device__ __forceinline__ void add_gradient(const typename Tile::Scores& values
                                              typename Tile::Sums& sums) {
   typename Tile::PerRow ones;
   fill(ones, typename Tile::T(1));
-  sync_warp();  // the weights before have been read
   store_weights<Tile>(values, weights);
   sync_warp();
   if (bad) {

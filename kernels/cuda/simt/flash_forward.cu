@@ -14,21 +14,32 @@ using ForwardTile = std::conditional_t<
     std::is_same_v<T, double>, Tile<T, kDim, 2, (kDim <= 64 ? 4 : 2)>,
     Tile<T, kDim, (kDim > 128 && !Score::kIsIdentity ? 2 : 4), (kDim <= 64 ? 8 : 4)>>;
 
-}  // namespace
-
-bool supports_forward(const AttentionShape& shape, const DeviceModel&) {
-  return refusal(shape).empty();
+/// The same or less with a general policy.
+int shared_bytes(const AttentionShape& shape) {
+  int bytes = 0;
+  dispatch_kernel(shape, {}, [&](auto type, auto dim, auto policy) {
+    bytes = forward_shared_bytes<ForwardTile<typename decltype(type)::type, decltype(dim)::value,
+                                             typename decltype(policy)::type>>();
+  });
+  return bytes;
 }
 
-KernelPlan plan_forward(const AttentionShape& shape, const DeviceModel&) {
-  check_shape(shape);
+}  // namespace
+
+bool supports_forward(const AttentionShape& shape, const DeviceModel& device) {
+  return refusal(shape, shared_bytes(shape), device).empty();
+}
+
+KernelPlan plan_forward(const AttentionShape& shape, const DeviceModel& device) {
+  const std::string reason = refusal(shape, shared_bytes(shape), device);
+  if (!reason.empty()) throw UnsupportedError("[flash_attention] " + reason);
   return {shape.dtype == DType::kFloat64 ? "cuda_flash_simt_f64" : "cuda_flash_simt_f32", 1, 0};
 }
 
 void run_forward(const AttentionArgs& args, const KernelPlan&, std::span<std::byte>,
-                 const DeviceModel&, Stream stream) {
+                 const DeviceModel& device, Stream stream) {
   const AttentionShape& shape = args.shape;
-  check_shape(shape);
+  plan_forward(shape, device);  // throws where the shape is not supported
   const bool aligned = rows_are_aligned({args.q, args.k, args.v, args.out});
   dispatch_kernel(shape, args.score, [&](auto type, auto dim, auto policy) {
     using Score = typename decltype(policy)::type;

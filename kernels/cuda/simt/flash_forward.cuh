@@ -4,6 +4,8 @@
 // the scores are made.
 #pragma once
 
+#include <limits>
+
 #include "kernels/core/dispatch.h"
 #include "kernels/cuda/simt/tile.cuh"
 

@@ -8,8 +8,6 @@
 // dimension: eight neighbouring rows lie in different banks.
 #pragma once
 
-#include <limits>
-
 #include "kernels/core/mask.h"
 #include "kernels/core/online_softmax.h"
 #include "kernels/core/score.h"
@@ -173,7 +171,7 @@ __device__ __forceinline__ VisibleColumns<Tile> visible_columns(std::int64_t ori
   for (int i = 0; i < Tile::kRowsPerThread; ++i) {
     const IndexRange range = range_of(first_row<Tile>() + 4 * i);
     visible.begin[i] = static_cast<int>(range.begin - origin);
-    visible.end[i] = range.empty() ? visible.begin[i] : static_cast<int>(range.end - origin);
+    visible.end[i] = static_cast<int>(range.end - origin);
   }
   return visible;
 }

@@ -227,6 +227,10 @@ TEST(CudaDecode, SharedMemoryFitsEveryShape) {
             cuda::make_decode_plan(make_shape(1, rows, 1, 1, 4096, d, d, dtype));
         EXPECT_LE(plan.shared_bytes, device_model().shared_bytes_per_block);
         EXPECT_GE(plan.warps, 1);
+        // Devices of compute capability 8.6 and 8.9 have 99 KiB.
+        if (dtype != DType::kFloat64 || d <= 128) {
+          EXPECT_LE(plan.shared_bytes, 75 * 1024);
+        }
       }
     }
   }
@@ -239,6 +243,11 @@ TEST(CudaDecode, RefusesWhatItCannotDo) {
         make_shape(1, 3, 2, 1, 1, 8, 8), make_shape(1, 1, 1, 1, 1, 8, 0)}) {
     EXPECT_THROW(cuda::plan_decode_attention(shape, device), UnsupportedError);
   }
+  cuda::DeviceModel small_device = device;
+  small_device.shared_bytes_per_block = 99 * 1024;
+  EXPECT_THROW(cuda::plan_decode_attention(make_shape(1, 1, 1, 1, 9, 256, 256, DType::kFloat64),
+                                           small_device),
+               UnsupportedError);
   DeviceCase c(make_shape(1, 1, 1, 2, 9, 8, 8), kCausal);
   const DeviceCopies copies(c, 0);
   AttentionArgs args = copies.forward_args(c);

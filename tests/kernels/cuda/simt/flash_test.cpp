@@ -242,6 +242,12 @@ TEST(SimtFlash, RefusesWhatItCannotDo) {
     EXPECT_THROW(cuda::simt::plan_forward(shape, device), UnsupportedError);
     EXPECT_THROW(cuda::simt::plan_backward(shape, device), UnsupportedError);
   }
+  // As on devices of compute capability 8.6 and 8.9.
+  cuda::DeviceModel small_device = device;
+  small_device.shared_bytes_per_block = 99 * 1024;
+  EXPECT_TRUE(cuda::simt::supports_forward(make_shape(1, 1, 1, 9, 9, 128, 128), small_device));
+  EXPECT_FALSE(cuda::simt::supports_forward(make_shape(1, 1, 1, 9, 9, 8, 129), small_device));
+  EXPECT_FALSE(cuda::simt::supports_backward(make_shape(1, 1, 1, 9, 9, 129, 8), small_device));
   DeviceCase c(make_shape(1, 1, 1, 9, 9, 8, 8), {});
   const DeviceCopies copies(c, 0);
   const KernelPlan plan = cuda::simt::plan_backward(c.shape, device);
