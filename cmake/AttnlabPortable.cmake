@@ -5,10 +5,9 @@ option(ATTNLAB_PORTABLE "Programs and libraries that run on another machine besi
 if(ATTNLAB_PORTABLE)
   set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
   set(CMAKE_INSTALL_RPATH "$ORIGIN;$ORIGIN/../lib")
-  # LibTorch has the shared libstdc++; ours stays inside each file, and exceptions that cross are matched
-  # by their names.
-  add_link_options(-static-libstdc++ -static-libgcc
-                   LINKER:--exclude-libs,libstdc++.a:libgcc.a:libgcc_eh.a)
+  # LibTorch has the shared libstdc++; ours stays inside each file. Not so libgcc: exceptions that cross
+  # from file to file need one unwinder.
+  add_link_options(-static-libstdc++ LINKER:--exclude-libs,libstdc++.a)
   set(OPENSSL_USE_STATIC_LIBS ON)
   # Debian's package describes the shared library alone; the static one lies beside it.
   find_package(yaml-cpp REQUIRED)

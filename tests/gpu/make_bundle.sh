@@ -4,7 +4,7 @@
 #   tests/gpu/make_bundle.sh BUILD_DIR OUT_DIR [MAX_MIB]
 #
 # BUILD_DIR is a build of the preset `portable`. OUT_DIR must not exist. Fails where the bundle is larger than MAX_MIB (40)
-# or needs a library that neither the bundle, LibTorch's wheels nor glibc has. On the machine with the GPU:
+# or needs a library that neither the bundle, LibTorch's wheels nor the C library has. On the machine with the GPU:
 # OUT_DIR/tests/gpu/run.sh, with a Python that has torch 2.11 for CUDA 13.
 set -euo pipefail
 
@@ -42,7 +42,7 @@ rm -rf "$out"/tests/*/__pycache__
 strip --strip-unneeded "$out"/bin/* "$out"/lib/*
 
 # Libraries by where they come from: the target has LibTorch, its NVIDIA wheels, and glibc with the loader.
-given='^(libtorch[a-z_]*|libc10(_cuda)?|libcudart|libgomp|libc|libm|libdl|libpthread|librt|ld-linux-x86-64)\.so'
+given='^(libtorch[a-z_]*|libc10(_cuda)?|libcudart|libgomp|libgcc_s|libc|libm|libdl|libpthread|librt|ld-linux-x86-64)\.so'
 foreign=no
 for file in "$out"/bin/* "$out"/lib/*; do
   while read -r needed; do
@@ -50,14 +50,14 @@ for file in "$out"/bin/* "$out"/lib/*; do
     [ -e "$out/lib/$needed" ] && continue
     # Small libraries that have no static form come along.
     path=$(ldd "$file" | awk -v name="$needed" '$1 == name { print $3 }')
-    if [ "$needed" = libbenchmark.so.1 ] && [ -e "$path" ]; then
+    if [[ $needed == libbenchmark.so.1* ]] && [ -e "$path" ]; then
       cp -L "$path" "$out/lib/$needed"
     else
       echo "make_bundle.sh: $(basename "$file") needs $needed" >&2
       foreign=yes
     fi
   done < <(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
-  if readelf -d "$file" | grep -E 'R(UN)?PATH' | grep -q '[[:]/'; then
+  if readelf -d "$file" | grep -E 'R(UN)?PATH' | grep -qE '[:[]/'; then
     echo "make_bundle.sh: $(basename "$file") names a folder of this machine: $(readelf -d "$file" | grep -E 'R(UN)?PATH')" >&2
     foreign=yes
   fi
