@@ -23,7 +23,7 @@ class Applier {
     }
     const Tree* old = config_.find_path(key);
     if (given_.kind == Override::Kind::kDelete) return deleted(old);
-    const Tree value = given_.values.front().at(given_.position);
+    const Tree value = given_value(old);
     if (given_.kind == Override::Kind::kAssign && !below_open_group(key)) {
       if (old == nullptr) fail_unknown(key, value);
       check_known_keys(key, *old, value);
@@ -34,9 +34,11 @@ class Applier {
                        old->position().to_string(), key, override_text(value)));
     }
     if (old == nullptr) check_way();
-    if (old != nullptr && old->is_map() && value.is_list()) {
-      fail(fmt::format("'{}' is a map (given at {}) and cannot become a list", key,
-                       old->position().to_string()));
+    const bool from_map = old != nullptr && old->is_map() && value.is_list();
+    const bool from_list = old != nullptr && old->is_list() && value.is_map();
+    if (from_map || from_list) {
+      fail(fmt::format("'{}' is a {} (given at {}) and cannot become a {}; delete it first: ~{}",
+                       key, old->kind_name(), old->position().to_string(), value.kind_name(), key));
     }
     const bool merges = old != nullptr && old->is_map() && value.is_map();
     return config_.with_path(key, merges ? merge(*old, value) : value);
@@ -45,6 +47,19 @@ class Applier {
  private:
   [[noreturn]] void fail(const std::string& message) const {
     throw ConfigError(fmt::format("[config] {}: {}", given_.position.to_string(), message));
+  }
+
+  /// The value to set: for extend_list(...) the list that is there with what it appends.
+  Tree given_value(const Tree* old) const {
+    const Tree value = given_.values.front().at(given_.position);
+    if (!given_.extends || old == nullptr || old->is_null() || old->is_missing()) return value;
+    if (!old->is_list()) {
+      fail(fmt::format("extend_list() appends to a list, and '{}' is a {} (given at {})",
+                       given_.key, old->kind_name(), old->position().to_string()));
+    }
+    std::vector<Tree> items = old->items();
+    items.insert(items.end(), value.items().begin(), value.items().end());
+    return Tree::of_list(std::move(items), given_.position);
   }
 
   /// A hint; keys of the config's sweep are not meant.
@@ -90,16 +105,17 @@ class Applier {
     }
   }
 
-  /// A new key may not lie below a list or a scalar.
+  /// A new key may not lie below a list; a scalar on the way gives way to it, as in Hydra.
   void check_way() const {
     std::string path;
     for (const std::string& key : split_path(given_.key)) {
       const Tree* node = config_.find_path(path);
       if (node == nullptr) return;
-      if (!node->is_map() && !node->is_null() && !node->is_missing()) {
-        fail(fmt::format("'{}' is {} {} (given at {}), so '{}' cannot lie below it", path,
-                         node->kind() == Tree::Kind::kInt ? "an" : "a", node->kind_name(),
-                         node->position().to_string(), given_.key));
+      if (node->is_list() && config_.find_path(join_path(path, key)) == nullptr) {
+        fail(fmt::format(
+            "'{}' is a list of {} values (given at {}), so '{}' cannot lie below it; to "
+            "append write {}=extend_list(...)",
+            path, node->items().size(), node->position().to_string(), given_.key, path));
       }
       path = join_path(path, key);
     }

@@ -17,9 +17,23 @@ namespace attnlab::config {
 namespace {
 
 constexpr const char* kSweepKey = "sweep";
+constexpr const char* kHydraKey = "hydra";
 
 [[noreturn]] void fail(const Position& position, const std::string& message) {
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
+}
+
+/// Configs that are merged must agree on what is a list and what a map.
+void check_mergeable(const Tree& base, const Tree& over, const std::string& path) {
+  if ((base.is_list() && over.is_map()) || (base.is_map() && over.is_list())) {
+    fail(over.position(),
+         fmt::format("'{}' is a {} here and a {} at {}; they cannot be merged", path,
+                     over.kind_name(), base.kind_name(), base.position().to_string()));
+  }
+  if (!base.is_map() || !over.is_map()) return;
+  for (const auto& [key, value] : over.entries()) {
+    if (const Tree* twin = base.find(key)) check_mergeable(*twin, value, join_path(path, key));
+  }
 }
 
 /// Every override of one job's product that is swept, with its place in it.
@@ -57,11 +71,13 @@ class Composer {
                                     did_you_mean(request.config_name, known), join_names(known)));
     }
     for (const std::string& text : request.overrides) given_.push_back(parse_override(text));
-    check_repeats();
+    for (Override& override_ : given_) expand_glob(override_);
+    drop_repeats();
   }
 
   std::vector<Job> run() {
     std::vector<Job> jobs;
+    if (has_empty_sweep()) return jobs;
     std::vector<Axis> outer;
     for (const Override& override_ : given_) {
       if (override_.is_sweep && is_group(override_))
@@ -82,22 +98,70 @@ class Composer {
     return jobs;
   }
 
+  std::vector<MergedConfig> list_configs() {
+    std::vector<MergedConfig> result;
+    if (has_empty_sweep()) return result;
+    for (const DefaultsItem& item : chosen_configs(concrete({}))) {
+      result.push_back({item.config, item.package, item.depth});
+    }
+    return result;
+  }
+
  private:
   bool is_group(const Override& override_) const {
     return is_group_key(files_, request_.open_groups, override_.key);
   }
 
-  /// Two assignments of one key are a slip; Hydra takes the last of them silently.
-  void check_repeats() const {
-    for (std::size_t i = 0; i < given_.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (given_[i].target() == given_[j].target() && given_[i].kind == given_[j].kind &&
-            (given_[i].is_sweep || given_[j].is_sweep || is_group(given_[i]))) {
-          fail(given_[i].position, fmt::format("'{}' is given twice, the other is {}",
-                                               given_[i].target(), given_[j].position.to_string()));
-        }
+  /// A dict is merged into the config, also where the key is a group's.
+  bool is_choice(const Override& override_) const {
+    const bool dict = !override_.values.empty() && override_.values.front().is_map();
+    return is_group(override_) && !dict;
+  }
+
+  /// A glob becomes the options that match.
+  void expand_glob(Override& override_) const {
+    if (!override_.glob) return;
+    if (!is_group(override_)) {
+      fail(override_.position, fmt::format("glob() chooses among the options of a group, and there "
+                                           "is no group '{}'",
+                                           override_.key));
+    }
+    for (const std::string& name : override_.glob->filter(files_.option_names(override_.key))) {
+      override_.values.push_back(Tree::of_string(name, override_.position));
+    }
+    override_.glob.reset();
+  }
+
+  /// Hydra rewrites the overrides of a sweep by key: the last one counts, in the place of the
+  /// first.
+  void drop_repeats() {
+    if (std::none_of(given_.begin(), given_.end(), [](const Override& o) { return o.is_sweep; })) {
+      return;
+    }
+    std::vector<Override> kept;
+    for (Override& override_ : given_) {
+      const auto same = std::find_if(kept.begin(), kept.end(), [&](const Override& other) {
+        return other.target() == override_.target() && other.kind == override_.kind;
+      });
+      if (same == kept.end()) {
+        kept.push_back(std::move(override_));
+      } else {
+        *same = std::move(override_);
       }
     }
+    given_ = std::move(kept);
+  }
+
+  /// True if a sweep has no values, so that there are no jobs.
+  bool has_empty_sweep() const {
+    const auto empty = std::find_if(given_.begin(), given_.end(), [](const Override& override_) {
+      return override_.is_sweep && override_.values.empty();
+    });
+    if (empty == given_.end()) return false;
+    if (!request_.schema_free) {
+      fail(empty->position, "the sweep has no values, so there would be nothing to run");
+    }
+    return true;
   }
 
   /// The values of all axes in job number `index`; the last axis varies fastest.
@@ -138,6 +202,7 @@ class Composer {
 
   /// The `sweep:` map of the config for every combination of the swept groups.
   std::vector<std::optional<Tree>> config_sweeps(const std::vector<Axis>& groups) {
+    if (request_.schema_free) return {std::nullopt};
     std::vector<std::optional<Tree>> sweeps;
     const std::size_t count = count_jobs(groups);
     for (std::size_t i = 0; i < count; ++i) {
@@ -176,7 +241,9 @@ class Composer {
     };
     if (config_sweep) {
       for (const auto& [key, values] : config_sweep->entries()) {
-        const Override own = override_of_sweep(key, values);
+        Override own = override_of_sweep(key, values);
+        expand_glob(own);
+        if (own.values.empty()) fail(own.position, fmt::format("no option of '{}' matches", key));
         const bool given = std::any_of(given_.begin(), given_.end(), [&](const Override& each) {
           return each.target() == own.target();
         });
@@ -217,8 +284,9 @@ class Composer {
   Job make_job(const std::vector<Override>& chosen, const std::optional<Tree>& config_sweep) {
     const std::vector<Override> overrides = concrete(chosen);
     Tree config = merged(overrides);
-    check_same_sweep(config, config_sweep);
-    if (config.find(kSweepKey) != nullptr) config = config.without(kSweepKey);
+    if (!request_.schema_free) check_same_sweep(config, config_sweep);
+    const char* const left_out = request_.schema_free ? kHydraKey : kSweepKey;
+    if (config.find(left_out) != nullptr) config = config.without(left_out);
     Job job;
     job.config = resolve_interpolations(config);
     for (const Override& override_ : overrides) job.overrides.push_back(override_.text);
@@ -243,23 +311,28 @@ class Composer {
     }
   }
 
-  /// Files and overrides put together, nothing resolved, `sweep` still in it.
-  Tree merged(const std::vector<Override>& overrides) {
+  std::vector<DefaultsItem> chosen_configs(const std::vector<Override>& overrides) {
     DefaultsRequest defaults{request_.config_name, {}, request_.open_groups};
     for (const Override& override_ : overrides) {
-      if (is_group(override_)) defaults.choices.push_back(override_);
+      if (is_choice(override_)) defaults.choices.push_back(override_);
     }
+    return expand_defaults(files_, defaults);
+  }
+
+  /// Files and overrides put together, nothing resolved, `sweep` still in it.
+  Tree merged(const std::vector<Override>& overrides) {
     Tree config = Tree::of_map({});
-    for (const DefaultsItem& item : expand_defaults(files_, defaults)) {
+    for (const DefaultsItem& item : chosen_configs(overrides)) {
       Tree placed = item.body;
       const std::vector<std::string> keys = split_path(item.package);
       for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
         placed = Tree::of_map({{*key, placed}}, placed.position());
       }
+      check_mergeable(config, placed, "");
       config = merge(config, placed);
     }
     for (const Override& override_ : overrides) {
-      if (!is_group(override_)) {
+      if (!is_choice(override_)) {
         config = apply_override(config, override_, request_.open_groups);
       }
     }
@@ -278,5 +351,9 @@ class Composer {
 }  // namespace
 
 std::vector<Job> compose(const ComposeRequest& request) { return Composer(request).run(); }
+
+std::vector<MergedConfig> merged_configs(const ComposeRequest& request) {
+  return Composer(request).list_configs();
+}
 
 }  // namespace attnlab::config

@@ -20,6 +20,9 @@ struct ComposeRequest {
   /// Groups such as "variant": an option without a file becomes the map {name: OPTION}, and keys
   /// below the group may be set without a `+`.
   std::set<std::string> open_groups;
+  /// Nothing is known about the keys: `sweep:` is a key like others, a sweep without values gives
+  /// no jobs, and `hydra:`, which configures Hydra itself, is left out of the result.
+  bool schema_free = false;
 };
 
 struct Job {
@@ -30,6 +33,13 @@ struct Job {
   std::vector<std::pair<std::string, std::string>> sweep_values;
 };
 
+/// A config file that went into the result.
+struct MergedConfig {
+  std::string config;   ///< "group/option"
+  std::string package;  ///< where its values go, "a.b"; "" = the top
+  std::size_t depth;    ///< 1 = the primary config, 2 = of its defaults list, ...
+};
+
 /// Most jobs that one call makes.
 inline constexpr std::size_t kMaxJobs = 10'000;
 
@@ -37,7 +47,11 @@ inline constexpr std::size_t kMaxJobs = 10'000;
 /// map come first, in their order, then those of the command line. An override of a swept key,
 /// swept itself or not, replaces the config's values and keeps the key's place. If the options of a
 /// swept group bring different `sweep:` maps, such groups vary slowest and each option has its own
-/// sweep. Throws ConfigError.
+/// sweep. Where anything is swept, the last of two overrides of one key (with one sign) counts, as
+/// in Hydra. Throws ConfigError, also for a sweep without values unless `schema_free`.
 std::vector<Job> compose(const ComposeRequest& request);
+
+/// The configs that are merged for the first job, the last one wins. Throws ConfigError.
+std::vector<MergedConfig> merged_configs(const ComposeRequest& request);
 
 }  // namespace attnlab::config

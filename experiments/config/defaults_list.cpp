@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "experiments/config/emit_yaml.h"
+#include "experiments/config/interpolation.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
@@ -27,6 +28,7 @@ struct Entry {
   std::vector<std::string> options;  ///< empty = null, nothing chosen
   bool optional = false;
   bool missing = false;  ///< ???
+  bool is_list = false;  ///< written as a list of options
   Position position;
 };
 
@@ -49,6 +51,16 @@ std::string after_global(const std::string& package) {
   return rest.empty() ? rest : rest.substr(1);
 }
 
+constexpr std::string_view kGroupWord = "_group_";
+
+/// `text` with every `word` in it replaced.
+std::string replaced(std::string text, std::string_view word, const std::string& by) {
+  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += by.size()) {
+    text.replace(at, word.size(), by);
+  }
+  return text;
+}
+
 /// "word rest" -> true, and `text` becomes the rest.
 bool take_word(std::string& text, std::string_view word) {
   if (!text.starts_with(word) || text.size() <= word.size() || text[word.size()] != ' ')
@@ -57,19 +69,20 @@ bool take_word(std::string& text, std::string_view word) {
   return true;
 }
 
+bool interpolated(const std::string& text) { return text.find("${") != std::string::npos; }
+
 std::vector<std::string> parse_options(const Tree& value) {
-  const auto name = [](const Tree& tree) {
+  const auto name = [&](const Tree& tree) {
     if (!tree.is_string()) {
       fail(tree.position(), fmt::format("an option's name must be a string, and this reads as {}; "
                                         "quote it",
                                         tree.kind_name()));
     }
-    if (tree.as_string().find("${") != std::string::npos) {
-      fail(tree.position(), fmt::format("interpolation in a defaults list ('{}') is not supported; "
-                                        "name the option",
-                                        tree.as_string()));
+    if (!interpolated(tree.as_string())) {
+      check_config_path(tree.as_string(), tree.position());
+    } else if (value.is_list()) {
+      fail(tree.position(), "a list of options cannot hold an interpolation; name the option");
     }
-    check_config_path(tree.as_string(), tree.position());
     return tree.as_string();
   };
   if (value.is_null() || value.is_missing()) return {};
@@ -87,7 +100,8 @@ void parse_path(std::string text, const std::string& folder, Entry& entry) {
   }
   const bool absolute = text.starts_with("/");
   entry.relative_path = absolute ? text.substr(1) : text;
-  check_config_path(entry.relative_path, entry.position);
+  const bool later = entry.kind == Entry::Kind::kConfig && interpolated(entry.relative_path);
+  if (!later) check_config_path(entry.relative_path, entry.position);
   entry.path =
       absolute || folder.empty() ? entry.relative_path : folder + "/" + entry.relative_path;
 }
@@ -98,9 +112,7 @@ Entry parse_entry(const Tree& tree, const std::string& folder) {
   if (tree.is_string()) {
     entry.kind = tree.as_string() == "_self_" ? Entry::Kind::kSelf : Entry::Kind::kConfig;
     if (entry.kind == Entry::Kind::kConfig) {
-      std::string text = tree.as_string();
-      entry.optional = take_word(text, "optional");
-      parse_path(text, folder, entry);
+      parse_path(tree.as_string(), folder, entry);
     }
     return entry;
   }
@@ -119,14 +131,23 @@ Entry parse_entry(const Tree& tree, const std::string& folder) {
   parse_path(text, folder, entry);
   entry.options = parse_options(value);
   entry.missing = value.is_missing();
+  entry.is_list = value.is_list();
   return entry;
 }
 
 /// The option that overrides settle for a group.
 struct Choice {
   std::vector<std::string> options;
+  bool is_list = false;
+  bool missing = false;
   Position position;
-  bool removed = false;
+  bool used = false;
+};
+
+/// `~group` or `~group=option`.
+struct Deletion {
+  std::optional<std::string> option;
+  Position position;
   bool used = false;
 };
 
@@ -139,17 +160,24 @@ class Expander {
   std::vector<DefaultsItem> run() {
     std::vector<DefaultsItem> items = expand_file(request_.config_name, "", {}, true);
     for (const auto& [key, choice] : choices_) {
-      if (choice.used) continue;
-      std::vector<std::string> known(seen_.begin(), seen_.end());
-      fail(choice.position,
-           fmt::format("no defaults list has the group '{}'.{} Groups in use: {}. To add one write "
-                       "+{}=...",
-                       key, did_you_mean(key, known), join_names(known), key));
+      if (!choice.used) fail_unused(choice.position, key);
+    }
+    for (const auto& [key, deletion] : deletions_) {
+      if (!deletion.used) fail_unused(deletion.position, key);
     }
     return items;
   }
 
  private:
+  [[noreturn]] void fail_unused(const Position& position, const std::string& key) const {
+    std::vector<std::string> known;
+    for (const auto& entry : known_choices_) known.push_back(entry.first);
+    fail(position,
+         fmt::format("no defaults list has the group '{}'.{} Groups in use: {}. To add one write "
+                     "+{}=...",
+                     key, did_you_mean(key, known), join_names(known), key));
+  }
+
   void register_choice(const Override& choice) {
     if (choice.kind == Override::Kind::kForce) {
       fail(choice.position,
@@ -159,20 +187,24 @@ class Expander {
     Choice result;
     result.position = choice.position;
     if (choice.kind == Override::Kind::kDelete) {
-      result.removed = true;
-    } else {
-      const Tree& value = choice.values.front();
-      if (value.is_null()) {
-        fail(choice.position,
-             fmt::format("a group needs an option; to leave it out write ~{}", choice.target()));
-      }
-      result.options = parse_options(value.at(choice.position));
+      register_deletion(choice);
+      return;
     }
+    const Tree& value = choice.values.front();
+    if (value.is_null()) {
+      fail(choice.position,
+           fmt::format("a group needs an option; to leave it out write ~{}", choice.target()));
+    }
+    result.options = parse_options(value.at(choice.position));
+    result.is_list = value.is_list();
+    result.missing = value.is_missing();
     if (choice.kind == Override::Kind::kAppend) {
       Entry entry;
       entry.path = entry.relative_path = choice.key;
       if (!choice.package.empty()) entry.package = choice.package;
       entry.options = result.options;
+      entry.is_list = result.is_list;
+      entry.missing = result.missing;
       entry.position = choice.position;
       appended_.push_back(entry);
       return;
@@ -181,14 +213,29 @@ class Expander {
     choices_.insert_or_assign(choice.target(), result);
   }
 
+  void register_deletion(const Override& choice) {
+    Deletion deletion;
+    deletion.position = choice.position;
+    if (!choice.values.empty() && !choice.values.front().is_null()) {
+      if (!choice.values.front().is_string()) {
+        fail(choice.position, fmt::format("write ~{} or ~{}=OPTION", choice.key, choice.key));
+      }
+      deletion.option = choice.values.front().as_string();
+    }
+    deletions_.insert_or_assign(choice.target(), deletion);
+  }
+
   /// Where an entry's configs go, below the package of the config that holds the list.
   static std::string package_of(const Entry& entry, const std::string& parent_package) {
-    std::string own = dotted(entry.relative_path);
-    if (entry.kind == Entry::Kind::kConfig) own = dotted(parent_folder(entry.relative_path));
+    const bool is_config = entry.kind == Entry::Kind::kConfig;
+    std::string own = dotted(is_config ? parent_folder(entry.relative_path) : entry.relative_path);
     if (entry.package) {
       own = *entry.package;
       if (own == "_here_") own = "";
-      if (own == "_group_") own = dotted(entry.relative_path);
+      if (own.find(kGroupWord) != std::string::npos) {
+        const std::string group = dotted(is_config ? parent_folder(entry.path) : entry.path);
+        own = "_global_." + replaced(own, kGroupWord, group);
+      }
     }
     return after_global(join_path(parent_package, own));
   }
@@ -208,7 +255,13 @@ class Expander {
              fmt::format("'defaults' must be a list, not {}", file.defaults->kind_name()));
       }
       for (const Tree& tree : file.defaults->items()) {
+        const bool after_override =
+            !entries.empty() && entries.back().kind == Entry::Kind::kOverride;
         entries.push_back(parse_entry(tree, folder));
+        const Entry::Kind kind = entries.back().kind;
+        if (after_override && (kind == Entry::Kind::kConfig || kind == Entry::Kind::kGroup)) {
+          fail(tree.position(), "an 'override' stands before this entry; overrides come last");
+        }
         const bool self = entries.back().kind == Entry::Kind::kSelf;
         if (self && has_self) fail(tree.position(), "_self_ appears twice in one defaults list");
         has_self = has_self || self;
@@ -243,36 +296,97 @@ class Expander {
 
     const std::vector<Entry> entries = parse_list(file, parent_folder(config_path), primary);
     for (const Entry& entry : entries) {
-      if (entry.kind == Entry::Kind::kOverride) register_override(entry);
+      if (entry.kind == Entry::Kind::kOverride) register_override(entry, package);
     }
-    // From the end, so that an `override` in a later config reaches the entries before it.
-    std::vector<std::vector<DefaultsItem>> parts;
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-      if (entry->kind == Entry::Kind::kSelf) {
-        parts.push_back({{file.body, package}});
-      } else if (entry->kind == Entry::Kind::kConfig) {
-        parts.push_back(expand_config(*entry, package));
-      } else if (entry->kind == Entry::Kind::kGroup) {
-        parts.push_back(expand_group(*entry, package));
+    // From the end, so that an `override` in a later config reaches the entries before it; those
+    // whose option depends on other choices wait until all others are settled.
+    std::vector<std::vector<DefaultsItem>> parts(entries.size());
+    std::vector<std::size_t> waiting;
+    for (std::size_t i = entries.size(); i-- > 0;) {
+      if (entries[i].kind == Entry::Kind::kSelf) {
+        parts[i] = {{file.body, package, config_path, open_.size()}};
+      } else if (waits(entries[i], package)) {
+        waiting.insert(waiting.begin(), i);
+      } else {
+        parts[i] = expand_entry(entries[i], package);
       }
+    }
+    for (auto i = waiting.rbegin(); i != waiting.rend(); ++i) {
+      ++interpolated_;
+      parts[*i] = expand_entry(with_choices(entries[*i], package), package);
+      --interpolated_;
     }
     open_.pop_back();
 
     std::vector<DefaultsItem> items;
-    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-      items.insert(items.end(), part->begin(), part->end());
+    for (const std::vector<DefaultsItem>& part : parts) {
+      items.insert(items.end(), part.begin(), part.end());
     }
     return items;
   }
 
-  void register_override(const Entry& entry) {
-    const std::string key = entry.package ? entry.path + "@" + *entry.package : entry.path;
+  std::vector<DefaultsItem> expand_entry(const Entry& entry, const std::string& package) {
+    if (entry.kind == Entry::Kind::kConfig) return expand_config(entry, package);
+    if (entry.kind == Entry::Kind::kGroup) return expand_group(entry, package);
+    return {};
+  }
+
+  void register_override(const Entry& entry, const std::string& parent_package) {
+    if (interpolated_ > 0) {
+      fail(entry.position,
+           "an 'override' in a config that an interpolated choice brings comes too late; put it "
+           "into the primary config");
+    }
+    const std::string key = override_key(entry, package_of(entry, parent_package));
     Choice choice;
     choice.options = entry.options;
+    choice.is_list = entry.is_list;
+    choice.missing = entry.missing;
     choice.position = entry.position;
-    choice.removed = entry.options.empty();
     // The command line and configs nearer to the primary one have registered theirs before.
     choices_.emplace(key, choice);
+  }
+
+  const Choice* choice_of(const Entry& entry, const std::string& parent_package) const {
+    if (entry.kind != Entry::Kind::kGroup) return nullptr;
+    const auto found = choices_.find(override_key(entry, package_of(entry, parent_package)));
+    return found == choices_.end() ? nullptr : &found->second;
+  }
+
+  /// True if the option (or the config's name) is an interpolation.
+  bool waits(const Entry& entry, const std::string& parent_package) const {
+    if (entry.kind == Entry::Kind::kConfig) return interpolated(entry.path);
+    if (entry.kind != Entry::Kind::kGroup) return false;
+    const Choice* choice = choice_of(entry, parent_package);
+    const std::vector<std::string>& options = choice ? choice->options : entry.options;
+    return options.size() == 1 && interpolated(options.front());
+  }
+
+  /// The entry with the choices made so far put in.
+  Entry with_choices(const Entry& entry, const std::string& parent_package) {
+    Entry result = entry;
+    if (const Choice* choice = choice_of(entry, parent_package)) result.options = choice->options;
+    const bool is_config = entry.kind == Entry::Kind::kConfig;
+    const std::string& text = is_config ? entry.path : result.options.front();
+    std::vector<Tree::Entry> known;
+    for (const auto& [key, option] : known_choices_) {
+      known.emplace_back(key, option ? Tree::of_string(*option) : Tree::null());
+    }
+    constexpr const char* kHere = "the option wanted";
+    known.emplace_back(kHere, Tree::of_string(text, entry.position));
+    const Tree option = resolve_at(Tree::of_map(std::move(known)), {kHere});
+    if (!option.is_string()) {
+      fail(entry.position,
+           fmt::format("'{}' gives {} instead of the name of an option", text, option.kind_name()));
+    }
+    check_config_path(option.as_string(), entry.position);
+    if (is_config) {
+      result.path = result.relative_path = option.as_string();
+    } else {
+      result.options = {option.as_string()};
+      settled_.insert(override_key(entry, package_of(entry, parent_package)));
+    }
+    return result;
   }
 
   std::vector<DefaultsItem> expand_config(const Entry& entry, const std::string& parent_package) {
@@ -294,20 +408,24 @@ class Expander {
   std::vector<DefaultsItem> expand_group(const Entry& entry, const std::string& parent_package) {
     const std::string package = package_of(entry, parent_package);
     const std::string key = override_key(entry, package);
-    if (!seen_.insert(key).second) {
-      fail(entry.position,
-           fmt::format("the group '{}' appears twice in the defaults lists; to change "
-                       "its option write 'override /{}: ...'",
-                       key, key));
-    }
     std::vector<std::string> options = entry.options;
     Position position = entry.position;
-    bool optional = entry.optional, missing = entry.missing;
+    bool optional = entry.optional, missing = entry.missing, is_list = entry.is_list;
     if (const auto found = choices_.find(key); found != choices_.end()) {
       found->second.used = true;
-      options = found->second.options;
+      // An interpolated choice of the user has been put into the entry already.
+      if (settled_.count(key) == 0) options = found->second.options;
       position = found->second.position;
-      optional = missing = false;  // Who asks for an option gets it or an error.
+      is_list = found->second.is_list;
+      missing = found->second.missing;
+      optional = false;  // Who asks for an option gets it or an error.
+    }
+    if (!is_list) {
+      std::optional<std::string> option;
+      if (missing) option = "\?\?\?";
+      if (!options.empty()) option = options.front();
+      if (is_deleted(key, option)) return {};
+      register_known(key, option, entry.position);
     }
     if (missing) {
       fail(position, fmt::format("you must choose an option: {}=..., one of {}", key,
@@ -322,6 +440,24 @@ class Expander {
     return items;
   }
 
+  bool is_deleted(const std::string& key, const std::optional<std::string>& option) {
+    const auto deletion = deletions_.find(key);
+    if (deletion == deletions_.end()) return false;
+    if (deletion->second.option && deletion->second.option != option) return false;
+    deletion->second.used = true;
+    return true;
+  }
+
+  /// A group may be in the lists twice only with nothing chosen.
+  void register_known(const std::string& key, const std::optional<std::string>& option,
+                      const Position& position) {
+    const auto [known, is_new] = known_choices_.emplace(key, option);
+    if (is_new || (!option && !known->second)) return;
+    fail(position, fmt::format("the group '{}' appears twice in the defaults lists; to change "
+                               "its option write 'override /{}: ...'",
+                               key, key));
+  }
+
   std::vector<DefaultsItem> expand_option(const Entry& entry, const std::string& option,
                                           const std::string& package, const Position& position,
                                           bool optional) {
@@ -330,7 +466,8 @@ class Expander {
       return expand_file(config_path, package, position, false, entry.package.has_value());
     }
     if (request_.open_groups.count(entry.path) != 0) {
-      return {{Tree::of_map({{"name", Tree::of_string(option, position)}}, position), package}};
+      return {{Tree::of_map({{"name", Tree::of_string(option, position)}}, position), package,
+               config_path, open_.size() + 1}};
     }
     if (optional) return {};
     const std::vector<std::string> known = options_of(entry.path);
@@ -343,7 +480,11 @@ class Expander {
   const DefaultsRequest& request_;
   std::map<std::string, Choice> choices_;
   std::vector<Entry> appended_;
-  std::set<std::string> seen_;
+  std::map<std::string, Deletion> deletions_;
+  /// The options chosen so far, by group; lists of options are not among them.
+  std::map<std::string, std::optional<std::string>> known_choices_;
+  std::set<std::string> settled_;  ///< groups whose interpolated option is resolved
+  std::size_t interpolated_ = 0;   ///< > 0 below an interpolated choice
   std::vector<std::string> open_;
   std::size_t configs_ = 0;
 };

@@ -14,8 +14,10 @@ namespace attnlab::config {
 
 /// One config to merge: a later one wins.
 struct DefaultsItem {
-  Tree body;            ///< a map
-  std::string package;  ///< where it goes, "a.b"; "" = the top
+  Tree body;              ///< a map
+  std::string package;    ///< where it goes, "a.b"; "" = the top
+  std::string config;     ///< its path, "group/option"
+  std::size_t depth = 1;  ///< in how many defaults lists it stands; 1 = the primary config
 };
 
 /// What is needed to decide which configs count.

@@ -52,16 +52,25 @@ std::string trim(const std::string& text) {
   return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
 }
 
-/// `# @package x` before the first other line that is not blank.
-std::optional<std::string> package_header(const std::string& text) {
+/// `# @package x`; other comments end the headers, blank lines do not.
+std::optional<std::string> package_header(const std::string& text, const std::string& name) {
   std::istringstream lines(text);
+  int number = 0;
   for (std::string line; std::getline(lines, line);) {
+    ++number;
     line = trim(line);
     if (line.empty()) continue;
-    if (line[0] != '#') return {};
-    const std::string comment = trim(line.substr(1));
-    constexpr std::string_view kWord = "@package";
-    if (comment.starts_with(kWord)) return trim(comment.substr(kWord.size()));
+    const std::string comment = line[0] == '#' ? trim(line.substr(1)) : "";
+    if (!comment.starts_with("@")) return {};
+    const std::size_t blank = comment.find_first_of(" \t");
+    const std::string value = blank == std::string::npos ? "" : trim(comment.substr(blank));
+    if (value.empty()) {
+      throw ConfigError(
+          fmt::format("[config] {}:{}: the header '{}' needs a value, e.g. "
+                      "'# @package _global_'",
+                      name, number, line));
+    }
+    if (comment.substr(0, blank) == "@package") return value;
   }
   return {};
 }
@@ -172,7 +181,7 @@ const ConfigFile& ConfigFiles::load(const std::string& config_path) {
   const std::string text = read_config_text(*file);
   ConfigFile result;
   result.name = file->string();
-  result.package = package_header(text);
+  result.package = package_header(text, result.name);
   Tree tree = parse_yaml(text, result.name);
   if (tree.is_null()) tree = Tree::of_map({}, tree.position());
   if (!tree.is_map()) {

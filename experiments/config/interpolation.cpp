@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <stdexcept>
 
+#include "experiments/config/interpolation_parser.h"
+#include "experiments/config/resolvers.h"
 #include "experiments/config/scalar.h"
 #include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
@@ -25,16 +26,6 @@ std::string path_text(const Path& path) {
   std::string text;
   for (const std::string& key : path) text += (text.empty() ? "" : ".") + key;
   return text;
-}
-
-/// Place of the first `${` from `from` on that no odd run of backslashes escapes; the number of
-/// backslashes in front of it goes to `backslashes`. Escaped ones are reported too.
-std::size_t find_opening(const std::string& text, std::size_t from, std::size_t& backslashes) {
-  const std::size_t place = text.find("${", from);
-  backslashes = 0;
-  if (place == std::string::npos) return place;
-  while (place - backslashes > from && text[place - backslashes - 1] == '\\') ++backslashes;
-  return place;
 }
 
 class Resolver {
@@ -109,7 +100,8 @@ class Resolver {
                        kMaxInterpolationDepth));
     }
     active_.push_back(path);
-    const Tree result = checked(evaluate(text, path, 0).at(tree.position()));
+    const Tree result =
+        checked(value_of(evaluate(parse_interpolated(text, position_), path)).at(tree.position()));
     active_.pop_back();
     position_ = outer_position;
     count(result);
@@ -117,74 +109,154 @@ class Resolver {
     return result;
   }
 
-  /// The value of a text with interpolations; `depth` counts `${` inside `${`.
-  Tree evaluate(const std::string& text, const Path& path, std::size_t depth) {
-    if (depth >= kMaxInterpolationDepth) {
-      fail(fmt::format("interpolations are nested more than {} deep", kMaxInterpolationDepth));
-    }
-    std::string result;
-    std::size_t from = 0;
-    while (true) {
-      std::size_t backslashes = 0;
-      const std::size_t open = find_opening(text, from, backslashes);
-      if (open == std::string::npos) return Tree::of_string(result + text.substr(from), position_);
-      result += text.substr(from, open - backslashes - from);
-      // In front of ${ a pair of backslashes is one, and a single one takes its meaning away.
-      result.append(backslashes / 2, '\\');
-      if (backslashes % 2 == 1) {
-        result += "${";
-        from = open + 2;
-        continue;
+  /// A value that is not resolved yet where it is a part of the config, because a text shows it as
+  /// it is written, and because its own references start from there.
+  struct Found {
+    Tree tree;
+    std::optional<Path> path;
+    bool by_resolver = false;  ///< found by its name in an argument, not by a reference
+  };
+
+  Tree value_of(const Found& found) {
+    if (!found.path) return found.tree;
+    Path path = *found.path;
+    return resolve(found.tree, path);
+  }
+
+  std::string text_of(const Found& found) const {
+    const bool around = found.path && !found.by_resolver && !active_.empty() &&
+                        found.path->size() <= active_.back().size() &&
+                        std::equal(found.path->begin(), found.path->end(), active_.back().begin());
+    if (around)
+      fail(fmt::format("the text at '{}' refers to what holds it", path_text(active_.back())));
+    return interpolated_text(found.tree);
+  }
+
+  Found evaluate(const Expression& expression, const Path& path) {
+    switch (expression.kind) {
+      case Expression::Kind::kLiteral: return {expression.literal, {}};
+      case Expression::Kind::kReference: return look_up(expression, path);
+      case Expression::Kind::kCall: return call(expression, path);
+      case Expression::Kind::kText: {
+        std::string text;
+        for (const Expression& part : expression.parts) {
+          text += text_of(evaluate(part, path));
+          if (text.size() > kMaxStringBytes) {
+            fail(fmt::format("interpolation makes a text of more than {} bytes", kMaxStringBytes));
+          }
+        }
+        return {Tree::of_string(text, position_), {}};
       }
-      const std::size_t close = closing_brace(text, open);
-      const Tree value = evaluate_body(text.substr(open + 2, close - open - 2), path, depth);
-      if (open == 0 && close + 1 == text.size()) return value;
-      result += interpolated_text(value);
-      if (result.size() > kMaxStringBytes) {
-        fail(fmt::format("interpolation makes a text of more than {} bytes", kMaxStringBytes));
+      case Expression::Kind::kList: {
+        std::vector<Tree> items;
+        for (const Expression& part : expression.parts) {
+          items.push_back(value_of(evaluate(part, path)));
+        }
+        return {Tree::of_list(std::move(items), position_), {}};
       }
-      from = close + 1;
+      case Expression::Kind::kDict: {
+        std::vector<Tree::Entry> entries;
+        for (std::size_t i = 0; i < expression.parts.size(); ++i) {
+          entries.emplace_back(expression.keys[i], value_of(evaluate(expression.parts[i], path)));
+        }
+        return {Tree::of_map(std::move(entries), position_), {}};
+      }
     }
+    throw std::logic_error("interpolation: unknown expression");
   }
 
-  std::size_t closing_brace(const std::string& text, std::size_t open) const {
-    std::size_t depth = 0;
-    for (std::size_t i = open + 1; i < text.size(); ++i) {
-      if (text[i] == '{') ++depth;
-      if (text[i] == '}' && --depth == 0) return i;
+  /// A key given by an interpolation: text, or an index.
+  std::string key_of(const Expression& part, const Path& path) {
+    const Tree key = value_of(evaluate(part, path));
+    if (!key.is_string() && key.kind() != Tree::Kind::kInt) {
+      fail(fmt::format("'{}' stands for a key and gives {} instead of a text", part.source,
+                       key.kind_name()));
     }
-    fail(fmt::format("the closing '}}' of '{}' is missing", text.substr(open)));
+    return interpolated_text(key);
   }
 
-  /// What stands between ${ and }: a path, or resolver:arguments.
-  Tree evaluate_body(const std::string& body, const Path& path, std::size_t depth) {
-    const std::string inner = interpolated_text(evaluate(body, path, depth + 1));
-    const std::size_t colon = inner.find(':');
-    if (colon != std::string::npos) return call(inner.substr(0, colon), inner.substr(colon + 1));
-    return look_up(inner, path);
+  Found call(const Expression& expression, const Path& path) {
+    std::string name;
+    for (const Expression& part : expression.name) {
+      name = join_path(name, key_of(part, path));
+    }
+    std::vector<Tree> arguments;
+    for (const Expression& part : expression.parts) {
+      arguments.push_back(value_of(evaluate(part, path)));
+    }
+    if (name == "oc.env") return {resolve_env(arguments, position_), {}};
+    if (name == "now") return {resolve_now(arguments, position_), {}};
+    if (name == "oc.create") return {resolve_create(arguments, position_), {}};
+    if (name == "oc.decode") return decode(arguments, path);
+    if (name == "oc.select") return select(arguments, path);
+    if (name == "oc.deprecated") return deprecated(arguments, path);
+    if (name == "oc.dict.keys") return {dict_keys(arguments, path), {}};
+    if (name == "oc.dict.values") return {dict_values(arguments, path), {}};
+    fail(fmt::format("unknown resolver '{}'.{} Known: {}", name,
+                     did_you_mean(name, resolver_names()), join_names(resolver_names())));
   }
 
-  Tree call(const std::string& name, const std::string& arguments) {
-    static const std::vector<std::string> kResolvers = {"oc.env"};
-    if (name != "oc.env") {
-      fail(fmt::format("unknown resolver '{}'.{} Known: {}", name, did_you_mean(name, kResolvers),
-                       join_names(kResolvers)));
+  Found decode(const std::vector<Tree>& arguments, const Path& path) {
+    if (arguments.size() != 1 || (!arguments[0].is_string() && !arguments[0].is_null())) {
+      fail("oc.decode takes one text");
     }
-    const std::size_t comma = arguments.find(',');
-    const std::string variable = arguments.substr(0, comma);
-    if (const char* value = std::getenv(variable.c_str())) return Tree::of_string(value, position_);
-    if (comma == std::string::npos) {
-      fail(
-          fmt::format("the environment variable '{}' is not set; set it, or give a default: "
-                      "${{oc.env:{},default}}",
-                      variable, variable));
+    if (arguments[0].is_null()) return {arguments[0], {}};
+    return evaluate(parse_argument(arguments[0].as_string(), position_), path);
+  }
+
+  const std::string& key_argument(const std::vector<Tree>& arguments, std::size_t most,
+                                  const char* name) const {
+    if (arguments.empty() || arguments.size() > most || !arguments[0].is_string()) {
+      fail(fmt::format("{} takes a key, e.g. ${{{}:a.b}}", name, name));
     }
-    std::string fallback = arguments.substr(comma + 1);
-    fallback.erase(0, fallback.find_first_not_of(' '));
-    if (fallback == "null") return Tree::null(position_);
-    const bool quoted = fallback.size() >= 2 && fallback.front() == fallback.back() &&
-                        (fallback.front() == '\'' || fallback.front() == '"');
-    return Tree::of_string(quoted ? fallback.substr(1, fallback.size() - 2) : fallback, position_);
+    return arguments[0].as_string();
+  }
+
+  Found select(const std::vector<Tree>& arguments, const Path& path) {
+    const std::string& key = key_argument(arguments, 2, "oc.select");
+    std::optional<Found> found = find(absolute(key, path));
+    if (found && !found->tree.is_missing()) {
+      found->by_resolver = true;
+      return *found;
+    }
+    return {arguments.size() == 2 ? arguments[1] : Tree::null(position_), {}};
+  }
+
+  Found deprecated(const std::vector<Tree>& arguments, const Path& path) {
+    const Path wanted = absolute(key_argument(arguments, 2, "oc.deprecated"), path);
+    return must_find(wanted, path_text(wanted));
+  }
+
+  /// The map at a key, for oc.dict.keys and oc.dict.values.
+  Found dict_at(const Path& wanted) {
+    Found found = must_find(wanted, path_text(wanted));
+    if (!found.tree.is_map()) {
+      fail(fmt::format("'{}' is {}, not a map", path_text(wanted), found.tree.kind_name()));
+    }
+    return found;
+  }
+
+  Tree dict_keys(const std::vector<Tree>& arguments, const Path& path) {
+    const Path wanted = absolute(key_argument(arguments, 1, "oc.dict.keys"), path);
+    std::vector<Tree> keys;
+    for (const std::string& key : dict_at(wanted).tree.keys()) {
+      keys.push_back(Tree::of_string(key, position_));
+    }
+    return Tree::of_list(std::move(keys), position_);
+  }
+
+  Tree dict_values(const std::vector<Tree>& arguments, const Path& path) {
+    const Path wanted = absolute(key_argument(arguments, 1, "oc.dict.values"), path);
+    const Tree map = value_of(dict_at(wanted));
+    std::vector<Tree> values;
+    for (const auto& entry : map.entries()) values.push_back(entry.second);
+    return Tree::of_list(std::move(values), position_);
+  }
+
+  Path above(const Path& from, std::size_t dots, const std::string& text) const {
+    if (dots == 0) return {};
+    if (dots > from.size()) fail(fmt::format("'{}' goes above the top of the config", text));
+    return Path(from.begin(), from.end() - static_cast<std::ptrdiff_t>(dots));
   }
 
   /// "a.b", "a[0].b", ".x", "..x" -> keys from the top.
@@ -194,49 +266,52 @@ class Resolver {
       if (c == ']') continue;
       dotted += c == '[' ? '.' : c;
     }
-    std::size_t dots = dotted.find_first_not_of('.');
-    if (dots == std::string::npos) dots = dotted.size();
-    Path path;
-    if (dots > 0) {
-      if (dots > from.size()) fail(fmt::format("'${{{}}}' goes above the top of the config", text));
-      path.assign(from.begin(), from.end() - static_cast<std::ptrdiff_t>(dots));
-    }
+    if (text.starts_with("[")) dotted.erase(0, 1);
+    const std::size_t dots = std::min(dotted.find_first_not_of('.'), dotted.size());
+    Path path = above(from, dots, text);
     for (std::string& key : split_path(dotted.substr(dots))) path.push_back(std::move(key));
     return path;
   }
 
-  Tree look_up(const std::string& text, const Path& from) {
-    const Path wanted = absolute(text, from);
-    const Tree* node = &root_;
-    // An interpolation on the way is resolved first; what it gives has no path of its own any more.
-    std::optional<Tree> detached;
-    Path reached;
+  Found look_up(const Expression& reference, const Path& from) {
+    Path wanted = above(from, reference.dots, reference.source);
+    for (const Expression& part : reference.parts) {
+      // A key that an interpolation gives may itself be a path.
+      for (std::string& key : split_path(key_of(part, from))) wanted.push_back(std::move(key));
+    }
+    return must_find(wanted, reference.source);
+  }
+
+  /// An interpolation at the found place is resolved, containers are not.
+  std::optional<Found> find(const Path& wanted) {
+    Found found = {root_, Path()};
     for (const std::string& key : wanted) {
-      if (node->is_string() && node->as_string().find("${") != std::string::npos) {
-        detached = resolve_string(*node, reached);
-        node = &*detached;
-      }
-      const Tree* next = node->is_list() ? node->find_path(key) : node->find(key);
-      if (next == nullptr) {
-        const std::string path = path_text(wanted);
-        fail(fmt::format("'${{{}}}' refers to '{}', which does not exist.{}", text, path,
-                         suggest_path(path, all_paths(root_))));
-      }
-      // The copy keeps the node alive when `detached` is replaced.
-      if (detached) {
-        detached = Tree(*next);
-        node = &*detached;
-      } else {
-        node = next;
-      }
-      reached.push_back(key);
+      found = followed(found);
+      const Tree* next = found.tree.is_list() ? found.tree.find_path(key) : found.tree.find(key);
+      if (next == nullptr) return {};
+      found.tree = Tree(*next);
+      if (found.path) found.path->push_back(key);
     }
-    if (node->is_missing()) {
-      fail(fmt::format("'${{{}}}' refers to '{}', which has no value yet (\?\?\?); set it", text,
-                       path_text(wanted)));
+    return followed(found);
+  }
+
+  Found followed(const Found& found) {
+    if (!found.path || !found.tree.is_string()) return found;
+    if (found.tree.as_string().find("${") == std::string::npos) return found;
+    return {resolve_string(found.tree, *found.path), {}};
+  }
+
+  Found must_find(const Path& wanted, const std::string& text) {
+    std::optional<Found> found = find(wanted);
+    const std::string path = path_text(wanted);
+    if (!found) {
+      fail(fmt::format("'{}' refers to '{}', which does not exist.{}", text, path,
+                       suggest_path(path, all_paths(root_))));
     }
-    if (detached) return *detached;
-    return resolve(*node, reached);
+    if (found->tree.is_missing()) {
+      fail(fmt::format("'{}' refers to '{}', which has no value yet (\?\?\?); set it", text, path));
+    }
+    return *found;
   }
 
   const Tree& root_;

@@ -9,9 +9,10 @@
 namespace attnlab::config {
 
 /// `root` with every interpolation replaced: `${a.b}` from the top, `${.x}` from the map that holds
-/// the value, `${..x}` one level up, `${a.${b}}` nested, `${oc.env:NAME,default}`. A value that is
-/// one interpolation takes over the type; inside a longer text the value is written as Python
-/// prints it.
+/// the value, `${..x}` one level up, `${a.${b}}` nested, and the resolvers
+/// `${oc.env:NAME,default}`, `oc.select`, `oc.decode`, `oc.create`, `oc.dict.keys`,
+/// `oc.dict.values`, `oc.deprecated`, `now`. A value that is one interpolation takes over the type;
+/// inside a longer text the value is written as Python prints it.
 /// `\${` stays `${`. Throws ConfigError for an unknown key (naming the nearest), `???`, a cycle, an
 /// unknown resolver, an unset variable, and beyond the limits of tree.h.
 Tree resolve_interpolations(const Tree& root);

@@ -122,6 +122,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnMapEnd() override {
     Open top = close();
     // Explicit keys win over merged ones; of several merged maps, the earlier wins.
+    // The merged keys come first.
     Tree own = Tree::of_map(std::move(top.entries), top.position);
     Tree merged = Tree::of_map({}, top.position);
     for (const Tree& source : top.merged) {
@@ -129,9 +130,8 @@ class TreeBuilder : public YAML::EventHandler {
         if (merged.find(key) == nullptr) merged = merged.with(key, value);
       }
     }
-    for (const auto& [key, value] : merged.entries()) {
-      if (own.find(key) == nullptr) own = own.with(key, value);
-    }
+    for (const auto& [key, value] : own.entries()) merged = merged.with(key, value);
+    own = merged;
     add(own, top.anchor, false);
   }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -11,6 +12,40 @@
 
 namespace attnlab::config {
 namespace {
+
+bool letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
+bool digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
+
+/// A letter, `_` or one of `special`, then also digits and `-`.
+bool is_name(std::string_view text, std::string_view special) {
+  const auto starts = [&](char c) {
+    return letter(c) || c == '_' || special.find(c) != std::string_view::npos;
+  };
+  return !text.empty() && starts(text[0]) && std::all_of(text.begin(), text.end(), [&](char c) {
+    return starts(c) || digit(c) || c == '-';
+  });
+}
+
+/// "a.b.0": names, and numbers where there is a dot.
+bool is_package(const std::string& text) {
+  const std::vector<std::string> parts = split_path(text);
+  return !parts.empty() && std::all_of(parts.begin(), parts.end(), [&](const std::string& part) {
+    const bool number = !part.empty() && std::all_of(part.begin(), part.end(), digit) &&
+                        (part == "0" || part[0] != '0');
+    return is_name(part, "$") || (number && parts.size() > 1);
+  });
+}
+
+bool is_key(const std::string& text) {
+  if (text.find('/') == std::string::npos) return is_package(text);
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t slash = text.find('/', begin);
+    if (!is_name(std::string_view(text).substr(begin, slash - begin), "")) return false;
+    if (slash == std::string::npos) return true;
+    begin = slash + 1;
+  }
+}
 
 /// Splits "+group/sub@pkg" into sign, key and package, and checks the characters.
 void parse_key(std::string_view text, Override& result) {
@@ -31,18 +66,13 @@ void parse_key(std::string_view text, Override& result) {
   if (text.size() > kMaxKeyBytes) {
     fail(fmt::format("a key of {} bytes; at most {} are allowed", text.size(), kMaxKeyBytes));
   }
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) == 0 && byte < 0x80 && std::string_view("_-./@").find(c) == text.npos) {
-      fail(fmt::format("the key '{}' contains '{}'; allowed are letters, digits and _ - . / @",
-                       text, c));
-    }
+  if (!is_key(result.key) || (at != std::string_view::npos && !is_package(result.package))) {
+    fail(fmt::format(
+        "'{}' is no key; write a.b.c, group/sub or group@package: letters, digits, _ - $", text));
   }
-  const std::vector<std::string> keys = split_path(result.key);
-  for (const std::string& key : keys) {
-    if (key.empty()) fail(fmt::format("the key '{}' has an empty part", text));
+  if (split_path(result.key).size() >= kMaxDepth) {
+    fail(fmt::format("a key of more than {} parts", kMaxDepth - 1));
   }
-  if (keys.size() >= kMaxDepth) fail(fmt::format("a key of more than {} parts", kMaxDepth - 1));
 }
 
 }  // namespace
@@ -51,6 +81,7 @@ Override Override::with_value(const Tree& value) const {
   Override result = *this;
   result.values = {value};
   result.is_sweep = false;
+  result.glob.reset();
   const char* sign = kind == Kind::kAppend ? "+" : kind == Kind::kForce ? "++" : "";
   result.text = sign + target() + "=" + override_text(value);
   return result;
@@ -75,6 +106,8 @@ Override parse_override(std::string_view text) {
   ParsedValues parsed = parse_values(text, equals + 1, result.position);
   result.values = std::move(parsed.values);
   result.is_sweep = parsed.is_sweep;
+  result.glob = std::move(parsed.glob);
+  result.extends = parsed.extends;
   if (result.is_sweep && result.kind == Override::Kind::kDelete) {
     throw ConfigError(
         fmt::format("[config] {}: a deletion cannot be swept", result.position.to_string()));
@@ -95,7 +128,10 @@ Override override_of_sweep(const std::string& key, const Tree& value) {
   if (value.is_list()) {
     result.values = value.items();
   } else if (value.is_string()) {
-    result.values = parse_values(value.as_string(), 0, value.position()).values;
+    ParsedValues parsed = parse_values(value.as_string(), 0, value.position());
+    if (parsed.extends) fail("extend_list() cannot be swept");
+    result.values = std::move(parsed.values);
+    result.glob = std::move(parsed.glob);
   } else if (value.is_map()) {
     fail(
         "expected a list of values, found a map; write the full key, e.g. shape.seqlen: [128, "
@@ -103,7 +139,8 @@ Override override_of_sweep(const std::string& key, const Tree& value) {
   } else {
     result.values = {value};
   }
-  if (result.values.empty()) fail("the list is empty, so there would be nothing to run");
+  if (result.values.empty() && !result.glob)
+    fail("the list is empty, so there would be nothing to run");
   return result;
 }
 

@@ -1,13 +1,15 @@
 // One override as written on the command line: `key=value`, `+key=value`, `++key=value`, `~key`,
 // with Hydra's value grammar: words, quotes, [lists], {dicts: 1}, comma sweeps, choice(...),
-// range(...).
+// range(...), and the other functions of value_functions.h.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "experiments/config/tree.h"
+#include "experiments/config/value_parser.h"
 
 namespace attnlab::config {
 
@@ -25,6 +27,9 @@ struct Override {
   /// One value; several where `is_sweep`; none for `~key`.
   std::vector<Tree> values;
   bool is_sweep = false;
+  /// The sweep is over those options of the group that match; `values` is empty until then.
+  std::optional<Glob> glob = {};
+  bool extends = false;  ///< the value is a list to append to the one that is there
   Position position;
   std::string text;  ///< as written
 
@@ -33,9 +38,6 @@ struct Override {
   /// This override with one of its values.
   Override with_value(const Tree& value) const;
 };
-
-/// Most values that one sweep may have.
-inline constexpr std::size_t kMaxSweepValues = 1'000'000;
 
 /// Throws ConfigError naming the override, the place in it and what was expected.
 Override parse_override(std::string_view text);

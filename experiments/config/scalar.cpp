@@ -120,6 +120,32 @@ std::optional<std::int64_t> yaml_int(std::string_view text, const Position& posi
   return value;
 }
 
+/// "1:30.5" is 90.5: base 60 with a fraction, as in YAML 1.1.
+std::optional<double> base60_float(std::string_view text) {
+  std::string_view body = without_sign(text);
+  const std::size_t dot = body.find('.');
+  if (dot == std::string_view::npos || body.find(':') == std::string_view::npos) return {};
+  if (!body.substr(dot + 1).empty() && !only(body.substr(dot + 1), kDigits)) return {};
+  double value = 0, weight = 1;
+  bool lowest = true;
+  while (true) {
+    const std::size_t colon = body.rfind(':');
+    const bool first = colon == std::string_view::npos;
+    const std::string_view part = first ? body : body.substr(colon + 1);
+    const std::string_view whole = part.substr(0, part.find('.'));
+    if (first ? !only(whole, kDigits) || !digit(whole.front())
+              : !only(whole, "0123456789") || whole.size() > 2 ||
+                    (whole.size() == 2 && whole[0] > '5')) {
+      return {};
+    }
+    value += weight * std::strtod(strip(lowest ? part : whole, "_").c_str(), nullptr);
+    if (first) return text[0] == '-' ? -value : value;
+    weight *= 60;
+    lowest = false;
+    body = body.substr(0, colon);
+  }
+}
+
 /// Digits, then a fraction and/or an exponent: the float forms that both rule sets share.
 bool plain_float(std::string_view body) {
   std::size_t i = 0;
@@ -207,6 +233,7 @@ Tree resolve_yaml_scalar(std::string_view text, const Position& position) {
   if (one_of(text, kFalse)) return Tree::of_bool(false, position);
   if (const auto value = special_float(text)) return Tree::of_float(*value, position);
   if (const auto value = yaml_int(text, position)) return Tree::of_int(*value, position);
+  if (const auto value = base60_float(text)) return Tree::of_float(*value, position);
   if (plain_float(without_sign(text)) || leading_dot_float(text)) {
     return Tree::of_float(parse_float(text), position);
   }

@@ -1,359 +1,313 @@
 #include "experiments/config/value_parser.h"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cmath>
-#include <optional>
-#include <set>
-#include <string>
 
-#include "experiments/config/override.h"
 #include "experiments/config/scalar.h"
+#include "experiments/config/value_element.h"
+#include "experiments/config/value_functions.h"
+#include "experiments/config/value_tokens.h"
 #include "kernels/core/error.h"
-#include "kernels/core/names.h"
 
 namespace attnlab::config {
 namespace {
 
-bool space(char c) { return c == ' ' || c == '\t'; }
+using Kind = ValueToken::Kind;
 
-/// Recursive descent over the text of one value. Nesting is limited, so recursion is.
+/// 'text' or "text" without its quotes. A backslash counts only in runs before a quote: \' is a
+/// quote, \\ a backslash; elsewhere it stands for itself.
+std::string unquoted(std::string_view text) {
+  const char quote = text.front();
+  const std::string_view body = text.substr(1, text.size() - 2);
+  std::string result;
+  for (std::size_t i = 0; i < body.size();) {
+    std::size_t run = i;
+    while (run < body.size() && body[run] == '\\') ++run;
+    const bool before_quote = run == body.size() || body[run] == quote;
+    result.append(before_quote ? (run - i) / 2 : run - i, '\\');
+    if (run < body.size()) result += body[run];
+    i = run + 1;
+  }
+  return result;
+}
+
+std::string unescaped(const ValueToken& token) {
+  if (token.kind != Kind::kEscaped) return std::string(token.text);
+  std::string result;
+  for (std::size_t i = 1; i < token.text.size(); i += 2) result += token.text[i];
+  return result;
+}
+
+/// Recursive descent over the tokens of one value. Nesting is limited, so recursion is.
 class ValueParser {
  public:
-  /// `begin` is the place of the value in the whole override, for messages.
-  ValueParser(std::string_view text, std::size_t begin, Position position)
-      : text_(text), at_(begin), position_(std::move(position)) {}
+  ValueParser(std::vector<ValueToken> tokens, const Position& position)
+      : tokens_(std::move(tokens)), position_(position) {}
 
-  /// The whole value; `is_sweep` tells whether it was a sweep.
-  std::vector<Tree> parse(bool& is_sweep) {
-    skip_space();
-    is_sweep = false;
-    if (done()) return {Tree::of_string("", position_)};
-    if (const auto function = function_name()) {
-      is_sweep = true;
-      std::vector<Tree> values = parse_function(*function);
-      skip_space();
-      if (!done()) fail("nothing may follow a function; to sweep over several, list the values");
-      return values;
+  Element parse() {
+    if (peek().kind == Kind::kEnd) return Element::of(Tree::of_string(""));
+    std::vector<Element> elements = {parse_element()};
+    while (peek().kind == Kind::kComma) {
+      take();
+      elements.push_back(parse_element());
     }
-    std::vector<Tree> values = {parse_element("")};
-    while (!done()) {
-      expect(',', "',' or the end");
-      is_sweep = true;
-      values.push_back(parse_element(""));
-      if (values.size() > kMaxSweepValues) fail("too many values");
-    }
-    return values;
+    if (peek().kind != Kind::kEnd) fail_unexpected("',' or the end");
+    if (elements.size() == 1) return elements.front();
+    Element sweep = Element::of_items(Element::Kind::kChoice, std::move(elements));
+    sweep.simple = true;
+    return sweep;
   }
 
  private:
-  bool done() const { return at_ >= text_.size(); }
-  char peek() const { return done() ? '\0' : text_[at_]; }
+  const ValueToken& peek() const { return tokens_[at_]; }
+  const ValueToken& take() { return tokens_[at_++]; }
 
-  [[noreturn]] void fail(const std::string& message) const {
+  [[noreturn]] void fail(std::size_t place, const std::string& message) const {
     throw ConfigError(
-        fmt::format("[config] {}: at character {}: {}", position_.to_string(), at_ + 1, message));
+        fmt::format("[config] {}: at character {}: {}", position_.to_string(), place + 1, message));
   }
 
-  void skip_space() {
-    while (!done() && space(text_[at_])) ++at_;
+  [[noreturn]] void fail_unexpected(const char* wanted) const {
+    const ValueToken& token = peek();
+    if (token.kind == Kind::kEnd) {
+      fail(token.place, fmt::format("expected {}, but the text ends", wanted));
+    }
+    fail(token.place, fmt::format("expected {}, found '{}'; text with such signs must be in quotes",
+                                  wanted, token.text));
   }
 
-  void expect(char wanted, const char* description) {
-    if (peek() != wanted) {
-      fail(done() ? fmt::format("expected {}, but the text ends", description)
-                  : fmt::format("expected {}, found '{}'", description, text_[at_]));
-    }
-    ++at_;
+  void expect(Kind kind, const char* wanted) {
+    if (peek().kind != kind) fail_unexpected(wanted);
+    take();
   }
 
-  /// The name in front of a '(' that starts here.
-  std::optional<std::string> function_name() const {
-    std::size_t end = at_;
-    while (end < text_.size() &&
-           (std::isalnum(static_cast<unsigned char>(text_[end])) != 0 || text_[end] == '_')) {
-      ++end;
-    }
-    if (end == at_ || end >= text_.size() || text_[end] != '(') return {};
-    return std::string(text_.substr(at_, end - at_));
-  }
-
-  /// A value that ends before one of `ends` (or ',' or the end of the text).
-  Tree parse_element(std::string_view ends) {
-    skip_space();
-    if (done() || text_[at_] == ',' || ends.find(text_[at_]) != std::string_view::npos) {
-      fail("a value is missing (write '' for an empty text)");
-    }
-    Tree value;
-    if (peek() == '[') {
-      value = parse_list();
-    } else if (peek() == '{') {
-      value = parse_dict();
-    } else if (peek() == '\'' || peek() == '"') {
-      value = Tree::of_string(parse_quoted(), position_);
-      if (value.as_string() == "???") value = Tree::missing(position_);
-    } else if (const auto function = function_name()) {
-      fail(
-          fmt::format("the function '{}' cannot stand inside another value; "
-                      "to keep the text, quote it",
-                      *function));
-    } else {
-      return parse_words(ends);
-    }
-    skip_space();
-    if (!done() && peek() != ',' && ends.find(peek()) == std::string_view::npos) {
-      fail(fmt::format("unexpected '{}' after a value; quote the whole text", peek()));
-    }
-    return value;
-  }
-
-  void enter() {
-    if (++depth_ >= kMaxDepth) fail(fmt::format("nested deeper than {} levels", kMaxDepth));
-    ++at_;
-  }
-
-  Tree parse_list() {
-    enter();
-    std::vector<Tree> items;
-    skip_space();
-    while (peek() != ']') {
-      if (!items.empty()) expect(',', "',' or ']'");
-      items.push_back(parse_element("]"));
-    }
-    ++at_;
+  Element parse_element() {
+    if (++depth_ >= kMaxDepth)
+      fail(peek().place, fmt::format("nested deeper than {} levels", kMaxDepth));
+    Element element = parse_unlimited();
     --depth_;
-    return Tree::of_list(std::move(items), position_);
+    return element;
   }
 
-  Tree parse_dict() {
-    enter();
-    std::vector<Tree::Entry> entries;
-    std::set<std::string> keys;
-    skip_space();
-    while (peek() != '}') {
-      if (!entries.empty()) expect(',', "',' or '}'");
-      skip_space();
-      const std::string key = parse_dict_key();
-      expect(':', "':' after a key");
-      if (!keys.insert(key).second) fail(fmt::format("key '{}' appears twice", key));
-      entries.emplace_back(key, parse_element("}"));
+  Element parse_unlimited() {
+    switch (peek().kind) {
+      case Kind::kQuoted: return parse_quoted();
+      case Kind::kOpenBracket: return parse_list();
+      case Kind::kOpenBrace: return parse_dict();
+      case Kind::kWord:
+        if (tokens_[at_ + 1].kind == Kind::kOpenParen) return parse_call();
+        break;
+      default: break;
     }
-    ++at_;
-    --depth_;
-    return Tree::of_map(std::move(entries), position_);
+    return Element::of(parse_words(true));
   }
 
-  std::string parse_dict_key() {
-    if (peek() == '\'' || peek() == '"') {
-      const std::string quoted = parse_quoted();
-      skip_space();
-      return quoted;
+  Element parse_quoted() {
+    if (peek().text.size() > kMaxStringBytes + 2) {
+      fail(peek().place, fmt::format("a text of more than {} bytes", kMaxStringBytes));
     }
-    const Tree key = parse_words(":}");
-    if (!key.is_string()) {
-      fail(fmt::format("a key must be a string, and this one reads as {}; quote it",
-                       key.kind_name()));
-    }
-    return key.as_string();
+    return Element::quoted(unquoted(take().text));
   }
 
-  /// 'text' or "text". A backslash counts only in runs before the quote: \' is a quote, \\ a
-  /// backslash; elsewhere it stands for itself.
-  std::string parse_quoted() {
-    const char quote = text_[at_++];
-    std::string result;
-    while (true) {
-      if (done()) fail(fmt::format("the closing {} is missing", quote));
-      std::size_t run = 0;
-      while (!done() && text_[at_] == '\\') {
-        ++run;
-        ++at_;
+  Element parse_list() {
+    take();
+    std::vector<Element> items;
+    while (peek().kind != Kind::kCloseBracket) {
+      if (!items.empty()) expect(Kind::kComma, "',' or ']'");
+      items.push_back(parse_element());
+      check_count(items.size());
+    }
+    take();
+    return Element::of_items(Element::Kind::kList, std::move(items));
+  }
+
+  /// Of a key that appears twice, the last value counts.
+  Element parse_dict() {
+    take();
+    Element dict = Element::of_items(Element::Kind::kDict, {});
+    while (peek().kind != Kind::kCloseBrace) {
+      if (!dict.items.empty()) expect(Kind::kComma, "',' or '}'");
+      const std::size_t place = peek().place;
+      // Hydra takes no quotes here; ours write keys with any signs back as overrides.
+      const bool quoted = peek().kind == Kind::kQuoted;
+      const Tree key = quoted ? Tree::of_string(unquoted(take().text)) : parse_words(false);
+      if (!key.is_string()) {
+        fail(place,
+             fmt::format("a key must be a string, and this one reads as {}; write the key in "
+                         "a config file, in quotes",
+                         key.kind_name()));
       }
-      if (peek() != quote || done()) {
-        result.append(run, '\\');
-        if (run == 0 && !done()) result += text_[at_++];
-        continue;
+      if (key.as_string().size() > kMaxKeyBytes) {
+        fail(place, fmt::format("a key of more than {} bytes", kMaxKeyBytes));
       }
-      result.append(run / 2, '\\');
-      ++at_;
-      if (run % 2 == 0) return result;
-      result += quote;
+      expect(Kind::kColon, "':' after a key");
+      Element value = parse_element();
+      const auto same = std::find(dict.keys.begin(), dict.keys.end(), key.as_string());
+      if (same != dict.keys.end()) {
+        dict.items[static_cast<std::size_t>(same - dict.keys.begin())] = std::move(value);
+      } else {
+        dict.keys.push_back(key.as_string());
+        dict.items.push_back(std::move(value));
+      }
+      check_count(dict.items.size());
     }
+    take();
+    return dict;
   }
 
-  /// Copies ${...} as it stands, with what is nested in it.
-  void copy_interpolation(std::string& result) {
-    std::size_t braces = 0;
-    do {
-      if (done()) fail("the closing '}' of ${ is missing");
-      if (text_[at_] == '{') ++braces;
-      if (text_[at_] == '}') --braces;
-      result += text_[at_++];
-    } while (braces > 0 || result.back() == '$');
-  }
-
-  /// Unquoted words with inner spaces: a number, bool or null if they read as one, else text.
-  Tree parse_words(std::string_view ends) {
-    constexpr std::string_view kSigns = "/-\\+.$%*@?|:_ \t";
-    std::string result;
-    bool literal = false;
-    std::size_t kept = 0;  // Spaces at the end are dropped, escaped ones are not.
-    while (!done() && text_[at_] != ',' && ends.find(text_[at_]) == std::string_view::npos) {
-      const char c = text_[at_];
-      const char next = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
-      if (c == '\\' && next != '\0' &&
-          std::string_view("\\()[]{}:=, \t").find(next) != std::string_view::npos) {
-        result += next;
-        literal = true;
-        at_ += 2;
-        kept = result.size();
-        continue;
-      }
-      if (c == '$' && next == '{') {
-        copy_interpolation(result);
-        literal = true;
-        kept = result.size();
-        continue;
-      }
-      const auto byte = static_cast<unsigned char>(c);
-      if (std::isalnum(byte) == 0 && byte < 0x80 && kSigns.find(c) == std::string_view::npos) {
-        fail(fmt::format("'{}' must be quoted or escaped with a backslash", c));
-      }
-      result += c;
-      ++at_;
-      if (!space(c)) kept = result.size();
-    }
-    result.resize(kept);
-    if (result.size() > kMaxStringBytes) {
-      fail(fmt::format("a text of more than {} bytes", kMaxStringBytes));
-    }
-    return literal ? Tree::of_string(result, position_)
-                   : resolve_override_scalar(result, position_);
-  }
-
-  struct Argument {
-    std::string name;
-    Tree value;
-  };
-
-  std::vector<Argument> parse_arguments() {
+  Element parse_call() {
+    const ValueToken& name = take();
+    take();
     std::vector<Argument> arguments;
-    skip_space();
-    while (peek() != ')') {
-      if (!arguments.empty()) expect(',', "',' or ')'");
-      skip_space();
-      std::size_t end = at_;
-      while (end < text_.size() && (std::isalpha(static_cast<unsigned char>(text_[end])) != 0)) {
-        ++end;
+    while (peek().kind != Kind::kCloseParen) {
+      if (!arguments.empty()) expect(Kind::kComma, "',' or ')'");
+      Argument argument;
+      if (peek().kind == Kind::kWord && tokens_[at_ + 1].kind == Kind::kEqual) {
+        argument.name = std::string(take().text);
+        take();
       }
-      std::string name;
-      if (end > at_ && end < text_.size() && text_[end] == '=') {
-        name = text_.substr(at_, end - at_);
-        at_ = end + 1;
+      argument.value = parse_element();
+      arguments.push_back(std::move(argument));
+      check_count(arguments.size());
+    }
+    take();
+    try {
+      return call_function(std::string(name.text), arguments);
+    } catch (const ConfigError& error) {
+      fail(name.place, error.what());
+    }
+  }
+
+  /// One token is a number, bool or null if it reads as one; several are text as they stand.
+  Tree parse_words(bool is_value) {
+    const std::size_t place = peek().place;
+    std::vector<const ValueToken*> words;
+    while (is_word(peek().kind, is_value)) words.push_back(&take());
+    if (!words.empty() && words.back()->kind == Kind::kSpace) words.pop_back();
+    if (!words.empty() && words.front()->kind == Kind::kSpace) words.erase(words.begin());
+    if (words.empty()) {
+      if (peek().kind == Kind::kEnd || peek().kind == Kind::kComma) {
+        fail(place, "a value is missing (write '' for an empty text)");
       }
-      arguments.push_back({name, parse_element(")")});
-      if (arguments.size() > kMaxSweepValues) fail("too many values");
+      fail_unexpected(is_value ? "a value" : "a key");
     }
-    ++at_;
-    return arguments;
+    if (peek().place - place > kMaxStringBytes) {
+      fail(place, fmt::format("a text of more than {} bytes", kMaxStringBytes));
+    }
+    const bool typed =
+        words.size() == 1 && (words[0]->kind == Kind::kNumber || words[0]->kind == Kind::kWord);
+    if (typed) return resolve_override_scalar(words[0]->text, position_);
+    std::string text;
+    for (const ValueToken* word : words) text += unescaped(*word);
+    return Tree::of_string(text, position_);
   }
 
-  std::vector<Tree> parse_function(const std::string& name) {
-    static const std::vector<std::string> kKnown = {"choice", "range"};
-    if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
-      fail(fmt::format("unknown function '{}'.{} Known: {}. To keep the text, quote it", name,
-                       did_you_mean(name, kKnown), join_names(kKnown)));
-    }
-    at_ += name.size() + 1;
-    const std::vector<Argument> arguments = parse_arguments();
-    return name == "choice" ? choice(arguments) : range(arguments);
+  static bool is_word(Kind kind, bool is_value) {
+    if (kind == Kind::kColon || kind == Kind::kInterpolation) return is_value;
+    return kind == Kind::kNumber || kind == Kind::kWord || kind == Kind::kSign ||
+           kind == Kind::kEscaped || kind == Kind::kSpace;
   }
 
-  std::vector<Tree> choice(const std::vector<Argument>& arguments) {
-    std::vector<Tree> values;
-    for (const Argument& argument : arguments) {
-      if (!argument.name.empty()) fail("choice() takes no named arguments");
-      values.push_back(argument.value);
-    }
-    if (values.empty()) fail("choice() needs at least one value");
-    return values;
+  void check_count(std::size_t count) const {
+    if (count > kMaxSweepValues) fail(peek().place, "too many values");
   }
 
-  std::vector<Tree> range(const std::vector<Argument>& arguments) {
-    const std::vector<std::string> names = {"start", "stop", "step"};
-    std::vector<std::optional<Tree>> given(3);
-    std::size_t unnamed = 0;
-    for (const Argument& argument : arguments) {
-      const auto name = std::find(names.begin(), names.end(), argument.name);
-      if (!argument.name.empty() && name == names.end()) {
-        fail(fmt::format("range() has no argument '{}'; it takes {}", argument.name,
-                         join_names(names)));
-      }
-      const std::size_t place =
-          argument.name.empty() ? unnamed++ : static_cast<std::size_t>(name - names.begin());
-      if (place > 2 || given[place]) fail("range() takes start, stop and step, each once");
-      const Tree::Kind kind = argument.value.kind();
-      if (kind != Tree::Kind::kInt && kind != Tree::Kind::kFloat) {
-        fail(fmt::format("range() takes numbers, not {}", argument.value.kind_name()));
-      }
-      given[place] = argument.value;
-    }
-    if (given[0] && !given[1]) std::swap(given[0], given[1]);  // range(stop)
-    if (!given[1]) fail("range() needs at least where to stop");
-    const Tree start = given[0].value_or(Tree::of_int(0)), stop = *given[1];
-    const Tree step = given[2].value_or(Tree::of_int(1));
-    const auto is_int = [](const Tree& tree) { return tree.kind() == Tree::Kind::kInt; };
-    if (is_int(start) && is_int(stop) && is_int(step)) {
-      return int_range(start.as_int(), stop.as_int(), step.as_int());
-    }
-    const auto number = [&](const Tree& tree) {
-      return is_int(tree) ? static_cast<double>(tree.as_int()) : tree.as_float();
-    };
-    return float_range(number(start), number(stop), number(step));
-  }
-
-  std::vector<Tree> int_range(std::int64_t start, std::int64_t stop, std::int64_t step) {
-    if (step == 0) fail("the step of range() must not be 0");
-    std::vector<Tree> values;
-    for (std::int64_t x = start; step > 0 ? x < stop : x > stop;) {
-      values.push_back(Tree::of_int(x, position_));
-      if (values.size() > kMaxSweepValues) fail_range_size();
-      if (__builtin_add_overflow(x, step, &x)) break;
-    }
-    return values;
-  }
-
-  std::vector<Tree> float_range(double start, double stop, double step) {
-    if (!std::isfinite(start) || !std::isfinite(stop) || !std::isfinite(step) || step == 0) {
-      fail("range() needs finite numbers and a step other than 0");
-    }
-    std::vector<Tree> values;
-    for (std::size_t i = 0;; ++i) {
-      // Not by adding up: the error of each sum would grow from value to value.
-      const double x = start + static_cast<double>(i) * step;
-      if (step > 0 ? x >= stop : x <= stop) return values;
-      values.push_back(Tree::of_float(x, position_));
-      if (values.size() > kMaxSweepValues) fail_range_size();
-    }
-  }
-
-  [[noreturn]] void fail_range_size() const {
-    fail(fmt::format("range() of more than {} values", kMaxSweepValues));
-  }
-
-  std::string_view text_;
-  std::size_t at_;
-  Position position_;
+  std::vector<ValueToken> tokens_;
+  const Position& position_;
+  std::size_t at_ = 0;
   std::size_t depth_ = 0;
 };
 
+/// `reread`: text without quotes becomes what it reads as, since Hydra hands the values of a sweep
+/// on as text: choice('1') gives the int 1.
+Tree to_tree(const Element& element, bool reread, const Position& position) {
+  switch (element.kind) {
+    case Element::Kind::kScalar:
+      if (reread && element.scalar.is_string()) {
+        return resolve_override_scalar(element.scalar.as_string(), position);
+      }
+      break;
+    case Element::Kind::kQuoted: break;
+    case Element::Kind::kList: {
+      std::vector<Tree> items;
+      for (const Element& item : element.items) items.push_back(to_tree(item, reread, position));
+      return Tree::of_list(std::move(items), position);
+    }
+    case Element::Kind::kDict: {
+      std::vector<Tree::Entry> entries;
+      for (std::size_t i = 0; i < element.items.size(); ++i) {
+        entries.emplace_back(element.keys[i], to_tree(element.items[i], reread, position));
+      }
+      return Tree::of_map(std::move(entries), position);
+    }
+    case Element::Kind::kExtendList:
+      throw ConfigError(
+          fmt::format("[config] {}: extend_list() cannot stand inside another value or a sweep",
+                      position.to_string()));
+    default:
+      throw ConfigError(
+          fmt::format("[config] {}: a sweep cannot stand inside another value; sweep over "
+                      "whole values: key=choice([1,2],[3])",
+                      position.to_string()));
+  }
+  if (element.scalar.is_string() && element.scalar.as_string() == "???") {
+    return Tree::missing(position);
+  }
+  return element.scalar.at(position);
+}
+
+std::vector<Element> values_of(const Element& sweep, std::string_view text,
+                               const Position& position) {
+  try {
+    return sweep_values(sweep, text);
+  } catch (const ConfigError& error) {
+    throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), error.what()));
+  }
+}
+
+std::vector<std::string> patterns(const Element& list) {
+  std::vector<std::string> result;
+  for (const Element& item : list.items) result.push_back(item.scalar.as_string());
+  return result;
+}
+
 }  // namespace
 
+std::vector<std::string> Glob::filter(const std::vector<std::string>& names) const {
+  const auto matches = [](const std::vector<std::string>& all, const std::string& name) {
+    return std::any_of(all.begin(), all.end(), [&](const std::string& pattern) {
+      return ::fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
+    });
+  };
+  std::vector<std::string> result;
+  for (const std::string& name : names) {
+    if (matches(include, name) && !matches(exclude, name)) result.push_back(name);
+  }
+  return result;
+}
+
 ParsedValues parse_values(std::string_view text, std::size_t begin, const Position& position) {
+  // Blanks behind the `=` belong to it.
+  begin = std::min(text.find_first_not_of(" \t", begin), text.size());
+  const Element element = ValueParser(cut_value(text, begin, position), position).parse();
   ParsedValues result;
-  result.values = ValueParser(text, begin, position).parse(result.is_sweep);
+  if (element.kind == Element::Kind::kGlob) {
+    result.is_sweep = true;
+    result.glob = Glob{patterns(element.items[0]), patterns(element.items[1])};
+  } else if (element.is_sweep()) {
+    result.is_sweep = true;
+    for (const Element& value : values_of(element, text, position)) {
+      result.values.push_back(to_tree(value, true, position));
+    }
+  } else if (element.kind == Element::Kind::kExtendList) {
+    result.extends = true;
+    result.values.push_back(
+        to_tree(Element::of_items(Element::Kind::kList, element.items), false, position));
+  } else {
+    result.values.push_back(to_tree(element, false, position));
+  }
   return result;
 }
 

@@ -39,17 +39,60 @@ TEST(ComposeTest, SelfDecidesWhoWins) {
 TEST(ComposeTest, PackagesByHeaderAndByEntry) {
   ConfigDir dir;
   dir.write("config.yaml", "defaults: [{g: top}, {g@here: plain}, {g@_global_: flat}, {h: deep}]\n")
-      .write("g/top.yaml", "# comment\n\n# @package _global_\nat_top: 1\n")
+      .write("g/top.yaml", "\n# @package _global_\n# comment\nat_top: 1\n")
       .write("g/plain.yaml", "p: 1\n")
       .write("g/flat.yaml", "f: 1\n")
       .write("h/deep.yaml", "# @package x.y\nd: 1\n");
   EXPECT_EQ(dir.jobs()[0].config, yaml("{at_top: 1, here: {p: 1}, f: 1, x: {y: {d: 1}}}"));
 }
 
-TEST(ComposeTest, AHeaderAfterContentIsAComment) {
+TEST(ComposeTest, AHeaderAfterContentOrACommentIsAComment) {
   ConfigDir dir;
   dir.write("config.yaml", "defaults: [{g: a}]\n").write("g/a.yaml", "v: 1\n# @package _global_\n");
   EXPECT_EQ(dir.jobs()[0].config, yaml("{g: {v: 1}}"));
+  dir.write("g/a.yaml", "# text\n# @package _global_\nv: 1\n");
+  EXPECT_EQ(dir.jobs()[0].config, yaml("{g: {v: 1}}"));
+  dir.write("g/a.yaml", "# @package\nv: 1\n");
+  EXPECT_EQ(
+      compose_error(dir),
+      "[config] g/a.yaml:1: the header '# @package' needs a value, e.g. '# @package _global_'");
+}
+
+TEST(ComposeTest, ChoicesMayDependOnOtherChoices) {
+  ConfigDir dir;
+  dir.write("config.yaml",
+            "defaults: [{joint: '${server}_${db}'}, {server: apache}, {db: mysql}]\n")
+      .write("server/apache.yaml", "{}\n")
+      .write("db/mysql.yaml", "{}\n")
+      .write("db/postgres.yaml", "{}\n")
+      .write("joint/apache_mysql.yaml", "port: 1\n")
+      .write("joint/apache_postgres.yaml", "port: 2\n");
+  EXPECT_EQ(dir.jobs()[0].config.find_path("joint.port")->as_int(), 1);
+  const std::vector<Job> jobs = dir.jobs({"db=mysql,postgres"});
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[1].config.find_path("joint.port")->as_int(), 2);
+}
+
+TEST(ComposeTest, ListsAndMapsOfDifferentConfigsDoNotMerge) {
+  ConfigDir dir;
+  dir.write("config.yaml", "defaults: [{g: a}, _self_]\ng: {v: {x: 1}}\n")
+      .write("g/a.yaml", "v: [1]\n");
+  EXPECT_EQ(
+      compose_error(dir),
+      "[config] config.yaml:2:8: 'g.v' is a map here and a list at g/a.yaml:1:4; they cannot be "
+      "merged");
+}
+
+TEST(ComposeTest, TheMergedConfigsAreListedInOrder) {
+  ConfigDir dir;
+  dir.write("config.yaml", "defaults: [{g: a}, _self_]\n")
+      .write("g/a.yaml", "defaults: [/h: b]\n")
+      .write("h/b.yaml", "# @package p\nv: 1\n");
+  std::string text;
+  for (const MergedConfig& each : merged_configs(dir.request())) {
+    text += each.config + " " + each.package + " " + std::to_string(each.depth) + "\n";
+  }
+  EXPECT_EQ(text, "h/b p 3\ng/a g 2\nconfig  1\n");
 }
 
 TEST(ComposeTest, NestedListsAreRelativeToTheirFolder) {
@@ -145,12 +188,12 @@ TEST(ComposeTest, ValueOverrideErrors) {
   EXPECT_EQ(
       compose_error(dir, {"~shape.seqlen=3"}),
       "[config] override '~shape.seqlen=3': 'shape.seqlen' is 1, not 3, so it is not deleted");
-  EXPECT_EQ(compose_error(dir, {"+shape.seqlen.x=3"}),
-            "[config] override '+shape.seqlen.x=3': 'shape.seqlen' is an int (given at "
-            "config.yaml:1:17), so 'shape.seqlen.x' cannot lie below it");
+  EXPECT_EQ(compose_error(dir, {"+list=[1]", "+list.x=3"}),
+            "[config] override '+list.x=3': 'list' is a list of 1 values (given at override "
+            "'+list=[1]'), so 'list.x' cannot lie below it; to append write list=extend_list(...)");
   EXPECT_EQ(compose_error(dir, {"shape=[1]"}),
             "[config] override 'shape=[1]': 'shape' is a map (given at config.yaml:1:8) and cannot "
-            "become a list");
+            "become a list; delete it first: ~shape");
 }
 
 TEST(ComposeTest, DefaultsListErrorsHaveAPlace) {
@@ -186,7 +229,11 @@ TEST(ComposeTest, DefaultsListErrorsHaveAPlace) {
             "[config] config.yaml:3:5: _self_ appears twice in one defaults list");
   EXPECT_NE(error("  - [a]\n").find("an entry of a defaults list is"), std::string::npos);
   EXPECT_NE(error("  - {a: x, b: y}\n").find("an entry of a defaults list is"), std::string::npos);
-  EXPECT_NE(error("  - db: ${x}\n").find("not supported"), std::string::npos);
+  EXPECT_NE(error("  - db: ${x}\n").find("'x', which does not exist"), std::string::npos);
+  EXPECT_NE(error("  - db: [mysql, '${x}']\n").find("cannot hold an interpolation"),
+            std::string::npos);
+  EXPECT_NE(error("  - override db: mysql\n  - db: mysql\n").find("overrides come last"),
+            std::string::npos);
   dir.write("config.yaml", "defaults: x\n");
   EXPECT_EQ(compose_error(dir), "[config] config.yaml:1:11: 'defaults' must be a list, not string");
 }

@@ -62,7 +62,8 @@ TEST(InterpolationTest, Errors) {
   EXPECT_EQ(error_of("a: '${....x}'"),
             "[config] t.yaml:1:4: '${....x}' goes above the top of the config");
   EXPECT_EQ(error_of("a: '${oc.enw:X}'"),
-            "[config] t.yaml:1:4: unknown resolver 'oc.enw'. Did you mean 'oc.env'? Known: oc.env");
+            "[config] t.yaml:1:4: unknown resolver 'oc.enw'. Did you mean 'oc.env'? Known: now, "
+            "oc.create, oc.decode, oc.deprecated, oc.dict.keys, oc.dict.values, oc.env, oc.select");
   EXPECT_EQ(error_of("a: 'x${b'"), "[config] t.yaml:1:4: the closing '}' of '${b' is missing");
 }
 

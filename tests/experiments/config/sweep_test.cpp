@@ -131,8 +131,43 @@ TEST(SweepTest, Errors) {
       "'window'? Options: flash, window (in 'DIR')");
   dir.write("variant/own.yaml", "# @package _global_\nsweep: {d: [x]}\n");
   EXPECT_NE(error("{variant: [flash, own]}").find("a sweep inside a sweep"), std::string::npos);
-  EXPECT_EQ(compose_error(dir, {"n=1,2", "n=3"}),
-            "[config] override 'n=3': 'n' is given twice, the other is override 'n=1,2'");
+  EXPECT_EQ(
+      compose_error(dir, {"n=range(3,3)"}),
+      "[config] override 'n=range(3,3)': the sweep has no values, so there would be nothing to "
+      "run");
+}
+
+TEST(SweepTest, TheLastOverrideOfAKeyCounts) {
+  ConfigDir dir;
+  write_example(dir);
+  EXPECT_EQ(grid(dir.jobs({"n=1,2", "d=b", "n=3"})), "");
+  EXPECT_EQ(dir.jobs({"n=1,2", "d=b", "n=3"}).front().config.find("n")->as_int(), 3);
+  EXPECT_EQ(grid(dir.jobs({"n=7", "d=f,b", "n=1,2"})), "n=1 d=f | n=1 d=b | n=2 d=f | n=2 d=b");
+}
+
+TEST(SweepTest, GlobChoosesAmongTheOptionsOfAGroup) {
+  ConfigDir dir;
+  write_example(dir);
+  dir.write("variant/full.yaml", "name: full\n");
+  EXPECT_EQ(grid(dir.jobs({"variant=glob(*)"})), "variant=flash | variant=full | variant=window");
+  EXPECT_EQ(grid(dir.jobs({"variant=glob([f*,w*],exclude=*ll)"})),
+            "variant=flash | variant=window");
+  EXPECT_EQ(
+      compose_error(dir, {"n=glob(*)"}),
+      "[config] override 'n=glob(*)': glob() chooses among the options of a group, and there is "
+      "no group 'n'");
+}
+
+TEST(SweepTest, WithoutASchemaSweepIsAKeyLikeOthers) {
+  ConfigDir dir;
+  dir.write("config.yaml", "sweep: {n: [1, 2]}\nhydra: {run: {dir: x}}\nn: 1\n");
+  ComposeRequest request = dir.request();
+  request.schema_free = true;
+  std::vector<Job> jobs = compose(request);
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].config, yaml("{sweep: {n: [1, 2]}, n: 1}"));
+  request.overrides = {"n=range(0)"};
+  EXPECT_TRUE(compose(request).empty());
 }
 
 TEST(SweepTest, TooManyJobsAreRefusedBeforeWorkStarts) {
