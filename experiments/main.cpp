@@ -8,6 +8,7 @@
 
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/check_command.h"
+#include "experiments/cli/compose_command.h"
 #include "experiments/cli/context.h"
 #include "experiments/cli/list_command.h"
 #include "experiments/cli/output.h"
@@ -49,6 +50,7 @@ int run(const cli::Arguments& arguments) {
 int dispatch(const cli::Arguments& arguments) {
   switch (arguments.command) {
     case cli::Command::kRun: return run(arguments);
+    case cli::Command::kCompose: return cli::compose_command(arguments);
     case cli::Command::kList: return cli::list_command(arguments);
     case cli::Command::kCheck: return cli::check_command(arguments);
     case cli::Command::kText: break;

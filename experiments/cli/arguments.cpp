@@ -66,6 +66,33 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
   return run;
 }
 
+CLI::App* add_compose(CLI::App& app, Arguments& arguments) {
+  CLI::App* compose =
+      app.add_subcommand("compose", "Print what a tree of Hydra configs composes to");
+  set_usage(*compose,
+            "Usage: attnlab compose --config-dir DIR [--config-name NAME] [overrides...] [flags]");
+  compose->allow_extras();
+  compose->footer(
+      "Prints YAML, one document per job of a sweep; no key has a meaning of its own.\n"
+      "Example: attnlab compose --config-dir conf --config-name config db=mysql,sqlite");
+  compose
+      ->add_option("--config-dir", arguments.config_dir, "Folder of the configs, default: configs/")
+      ->type_name("DIR");
+  compose->add_option("--config-name", arguments.config_name, "Primary config, default: config")
+      ->type_name("NAME");
+  compose
+      ->add_option("--info", arguments.info,
+                   "Print instead: defaults (the configs that are merged, in order), defaults-tree "
+                   "(the same, indented), config")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"defaults", "defaults-tree", "config"}));
+  compose
+      ->add_option("--explain-key", arguments.explain_key,
+                   "Print instead: the file and line, or the override, that set this key")
+      ->type_name("KEY");
+  return compose;
+}
+
 CLI::App* add_list(CLI::App& app, Arguments& arguments) {
   CLI::App* list = app.add_subcommand("list", "List variants, experiments, devices, config groups");
   set_usage(*list, "Usage: attnlab list [variants|experiments|devices|GROUP] [flags]");
@@ -141,12 +168,13 @@ Arguments parse_arguments(int argc, const char* const* argv) {
   app.set_version_flag("--version", version_text());
   app.footer("attnlab COMMAND --help says more about a command.");
   const CLI::App* run = add_run(app, arguments);
+  const CLI::App* compose = add_compose(app, arguments);
   const CLI::App* list = add_list(app, arguments);
   const CLI::App* check = add_check(app, arguments);
   if (argc < 2) {
     throw ConfigError(
         "[attnlab] no command given. Start with: attnlab run experiment=quickstart. Commands: run, "
-        "list, check. See attnlab --help.");
+        "compose, list, check. See attnlab --help.");
   }
   check_command_name(argv[1], app);
   try {
@@ -170,6 +198,9 @@ Arguments parse_arguments(int argc, const char* const* argv) {
   if (run->parsed()) {
     arguments.command = Command::kRun;
     arguments.words = override_words(*run);
+  } else if (compose->parsed()) {
+    arguments.command = Command::kCompose;
+    arguments.words = override_words(*compose);
   } else if (check->parsed()) {
     arguments.command = Command::kCheck;
     arguments.words = override_words(*check);

@@ -6,18 +6,20 @@
 
 namespace attnlab::cli {
 
-enum class Command { kText, kRun, kList, kCheck };
+enum class Command { kText, kRun, kCompose, kList, kCheck };
 
 struct Arguments {
   Command command = Command::kText;
   std::string text;                  ///< kText: what --help or --version prints
-  std::vector<std::string> words;    ///< run, check: overrides or options, in order, untouched
+  std::vector<std::string> words;    ///< run, compose, check: overrides or options, untouched
   std::vector<std::string> plugins;  ///< paths given by --plugin
   std::string config_dir;   ///< searched before the project's own configs; empty = not given
   std::string config_name;  ///< empty = not given
   bool dry_run = false;
   bool print_config = false;  ///< --cfg job
   bool json = false;
+  std::string info;            ///< compose: defaults, defaults-tree, config; empty = not given
+  std::string explain_key;     ///< compose: a key; empty = not given
   std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
   std::string variant;         ///< check
   std::string device = "cpu";  ///< check: cpu, cuda

@@ -64,6 +64,18 @@ TEST(Arguments, ListAndCheck) {
   EXPECT_THAT(error_of({"check"}), HasSubstr("variant"));
 }
 
+TEST(Arguments, Compose) {
+  const Arguments compose = parse(
+      {"compose", "--config-dir", "d", "--config-name", "n", "~a", "b=1,2", "--explain-key", "b"});
+  EXPECT_EQ(compose.command, Command::kCompose);
+  EXPECT_EQ(compose.config_dir, "d");
+  EXPECT_EQ(compose.config_name, "n");
+  EXPECT_EQ(compose.explain_key, "b");
+  EXPECT_THAT(compose.words, ElementsAre("~a", "b=1,2"));
+  EXPECT_EQ(parse({"compose", "--info", "defaults-tree"}).info, "defaults-tree");
+  EXPECT_THAT(error_of({"compose", "--info", "plugins"}), HasSubstr("plugins"));
+}
+
 TEST(Arguments, MistakesNameTheNearest) {
   EXPECT_THAT(error_of({"rnu"}), HasSubstr("unknown command 'rnu'. Did you mean 'run'?"));
   EXPECT_THAT(error_of({"run", "--dryrun"}), HasSubstr("unknown flag --dryrun of `run`"));
