@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <type_traits>
 
 #include "kernels/core/feature_map.h"
 #include "kernels/cuda/linear/layout.h"
