@@ -5,7 +5,8 @@
                                   reads OBJECT.ptxas.txt (cmake/keep_ptxas_report.sh) and fails on
                                   spilled registers, stack frames, static shared memory, remarks
                                   (serialised wgmma, ignored setmaxnreg), and on kernels that need
-                                  more registers than TABLE (CSV) says. --update rewrites TABLE.
+                                  more registers than TABLE (CSV) says. --update rewrites TABLE
+                                  (build target ptxas_update).
   ptxas_report.py --self-test     plants one fault per rule and expects each
 
 VERSION is that of the compiler: registers are compared only with numbers of the same one.
@@ -106,11 +107,11 @@ def check(kernels, table, version):
     for kernel in kernels:
         limit = expected.pop((kernel.arch, kernel.name), None)
         if limit is None:
-            faults.append(f"{kernel.name} ({kernel.arch}): not in the table; run with --update")
+            faults.append(f"{kernel.name} ({kernel.arch}): not in the table; build ptxas_update")
         elif kernel.registers > limit + TOLERANCE:
             faults.append(f"{kernel.name} ({kernel.arch}): {kernel.registers} registers, "
                           f"the table says {limit}")
-    faults += [f"{name} ({arch}): in the table, but not built; run with --update"
+    faults += [f"{name} ({arch}): in the table, but not built; build ptxas_update"
                for arch, name in expected]
     return faults
 
