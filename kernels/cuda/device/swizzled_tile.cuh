@@ -40,10 +40,10 @@ __device__ __forceinline__ GlobalRows<T> global_rows(const TensorView& tensor,
 }
 
 /// function(row, chunk) for the chunks that this thread moves.
-template <int kRows, int kDim, int kThreads, class F>
+template <int kRows, int kDim, int kThreads, int kUnroll = 1, class F>
 __device__ __forceinline__ void for_each_chunk(const F& function) {
   constexpr int kChunks = kDim / 8;
-#pragma unroll 4
+#pragma unroll kUnroll
   for (int i = thread_idx(); i < kRows * kChunks; i += kThreads) {
     function(i / kChunks, i % kChunks);
   }
@@ -54,7 +54,7 @@ __device__ __forceinline__ void for_each_chunk(const F& function) {
 template <int kRows, int kDim, int kThreads, class T>
 __device__ __forceinline__ void copy_tile(const GlobalRows<const T>& from, T* tile) {
   if (from.aligned) {
-    for_each_chunk<kRows, kDim, kThreads>([&](int row, int chunk) {
+    for_each_chunk<kRows, kDim, kThreads, 4>([&](int row, int chunk) {
       const bool exists = row < from.rows && chunk * 8 < from.columns;
       const T* source = exists ? from.first + row * from.stride + chunk * 8 : from.first;
       copy_async<16>(swizzled<kDim>(tile, row, chunk), source, exists);
@@ -109,9 +109,10 @@ __device__ __forceinline__ void add_rows_by_rows(const T* a, int a_row, const T*
   const int inner = lane_idx() % 8;
   const int low = lane_idx() / 8 % 2;
   const int high = lane_idx() / 16;
-#pragma unroll
+// The pattern of chunks repeats after 4 steps. Unrolled further, ptxas loads so far ahead that
+// registers spill.
+#pragma unroll 4
   for (int step = 0; step < kDim / 16; ++step) {
-    // The pattern of chunks repeats after 8 of them: so it takes few registers for addresses.
     const int panel = step / 4 * 64;
     const int chunk = step % 4 * 2;
     std::uint32_t left[kRowTiles][4];
