@@ -15,6 +15,7 @@ STRICTER = [
     ("a group may be listed once", r"appears twice in the defaults lists", r"defaults:"),
     ("an option asked for must exist", r"has no option '", r"optional "),
     ("numbers of a range are finite", r"range\(\) needs finite numbers", r"range\("),
+    ("~key=null deletes null only", r"not null, so it is not deleted", r"(?i)~\S+=\s*null"),
     ("deletions are not swept", r"a deletion cannot be swept", r"~"),
     ("oc.dict.values shows values", r"refers to itself", r"oc\.dict\.values"),
 ]
@@ -31,7 +32,7 @@ MORE = [
     ("= as a scalar", r"tag:yaml\.org,2002:value", r"="),
     ("tabs between values", r"found character '\\t' that cannot start", r"\t"),
     ("an override of an interpolated choice",
-     r"Error resolving interpolation|Could not override|Could not find", r"(?s)\$\{.*override /"),
+     r"Error resolving interpolation|Could not override|Could not find", r"(?s)(?=.*- [^\n]*: \S*\$\{)(?=.*override /)"),
 ]
 
 
@@ -53,6 +54,15 @@ def shows_raw_interpolation(case_text, ours, theirs):
                                for one, other in pairs)
 
 
+def rereads_text(overrides, ours, theirs):
+    """Beside a sweep, Hydra reads the text that a function gave once more: str(1) becomes the int 1."""
+    if not any(re.search(r"(str|sort|shuffle)\s*\(", text) for text in overrides):
+        return False
+    pairs = differences(ours["jobs"], theirs["jobs"])
+    return len(theirs["jobs"]) > 1 and bool(pairs) and all(
+        isinstance(one, str) and not isinstance(other, (str, list, dict)) for one, other in pairs)
+
+
 def rule_of(case, ours, theirs):
     """The name of the rule that explains a difference, or None."""
     text = "\n".join([*case["overrides"], *case["files"].values()])
@@ -68,4 +78,6 @@ def rule_of(case, ours, theirs):
         return None
     if shows_raw_interpolation(text, ours, theirs):
         return "values inside a text are resolved"
+    if rereads_text(case["overrides"], ours, theirs):
+        return "text of a function stays text beside a sweep"
     return None
