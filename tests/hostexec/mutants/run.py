@@ -94,7 +94,10 @@ class Family:
         kernels = folder / "kernels"
         shutil.copytree(self.options.source / "kernels/core", kernels / "core")
         shutil.copytree(self.options.source / "kernels/cuda", kernels / "cuda")
-        must(["patch", "-p1", "-s", "-f", "--no-backup-if-mismatch", "-i", patch], cwd=folder)
+        code, _ = output_of(["patch", "-p1", "-s", "-f", "--no-backup-if-mismatch", "-i", patch],
+                            cwd=folder)
+        if code != 0:
+            return False, "the patch does not apply to the kernels any more", 0.0
         mutated = re.search(r"^\+\+\+ b/(\S+)", patch.read_text(), re.MULTILINE)[1]
         objects = []
         for kernel, clean in self.clean.items():
@@ -139,8 +142,8 @@ def main():
         breaks = patch.read_text().splitlines()[0].removeprefix("# breaks: ")
         survivors += not killed
         print(f"{'killed' if killed else 'SURVIVED':9}{patch.stem:34}{seconds:6.1f} s  {breaks}")
-        if killed:
-            print(f"{'':15}by: {by[:170]}")
+        if by != "-":
+            print(f"{'':9}{by[:170]}")
     rate = 1.0 - survivors / len(patches)
     print(f"{len(patches) - survivors} of {len(patches)} mutants killed ({rate:.0%})")
     return 0 if survivors <= options.allowed * len(patches) else 1
