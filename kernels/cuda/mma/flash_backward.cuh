@@ -23,6 +23,9 @@ struct BackwardTile {
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kRows = 16 * kWarps;
   static constexpr int kColumns = kTileColumns;
+  /// Blocks of a multiprocessor that registers must do for; left to itself, ptxas (13.0) aims at
+  /// three of them at head_dim 64 and spills.
+  static constexpr int kMinBlocks = kDim <= 128 ? 2 : 1;
 
   using Scores = float[1][kColumns / 8][4];
   using Sums = float[1][kDim / 8][4];
@@ -76,7 +79,7 @@ struct QueryTerms {
 /// One block per kRows rows; grid x = row tiles * heads of the rows * batch. `aligned`: 16-byte
 /// copies.
 template <class Tile, class Score, GradientOf kOf>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kMinBlocks)
     flash_backward(const __grid_constant__ AttentionBackwardArgs args,
                    const RowStatistics statistics, const bool aligned) {
   using T = typename Tile::T;
