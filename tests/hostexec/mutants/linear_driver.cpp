@@ -16,7 +16,7 @@ TEST(LinearMutants, CausalWithDecayInEverySchedule) {
 }
 
 TEST(LinearMutants, Float32OverThreeChunks) {
-  LinearCase c(make_shape(1, 2, 1, 300, 300, 8, 72));
+  LinearCase c(make_shape(1, 2, 1, 300, 300, 8, 24));
   c.use_decay(false);
   c.expect_reference();
 }
