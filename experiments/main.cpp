@@ -13,8 +13,10 @@
 #include "experiments/cli/list_command.h"
 #include "experiments/cli/output.h"
 #include "experiments/cli/run_command.h"
+#include "experiments/cli/worker_command.h"
 #include "experiments/config/schema.h"
 #include "experiments/runner/grid.h"
+#include "experiments/runner/isolated_trial.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/run_grid.h"
 #include "experiments/runner/trial.h"
@@ -40,9 +42,12 @@ int run(const cli::Arguments& arguments) {
   folder.write_hydra(cli::config_yaml(jobs), arguments.words);
   const runner::RunIdentity identity{folder.run_id(), measure::read_environment()};
   folder.write_environment(cli::environment_text(identity.environment, plugins));
+  const runner::IsolationContext isolation{cli::plugin_paths(arguments, jobs)};
   const runner::RunOutcome outcome =
       runner::run_grid(trials, folder, [&, &variants = registry](const runner::Trial& trial) {
-        return runner::run_trial(trial, variants, identity);
+        return run_config.isolation == "none"
+                   ? runner::run_trial(trial, variants, identity)
+                   : runner::run_isolated_trial(trial, isolation, identity);
       });
   return cli::report_outcome(outcome);
 }
@@ -53,6 +58,7 @@ int dispatch(const cli::Arguments& arguments) {
     case cli::Command::kCompose: return cli::compose_command(arguments);
     case cli::Command::kList: return cli::list_command(arguments);
     case cli::Command::kCheck: return cli::check_command(arguments);
+    case cli::Command::kWorker: return cli::worker_command(arguments);
     case cli::Command::kText: break;
   }
   cli::write_stdout(arguments.text);

@@ -176,6 +176,12 @@ Arguments parse_arguments(int argc, const char* const* argv) {
         "[attnlab] no command given. Start with: attnlab run experiment=quickstart. Commands: run, "
         "compose, list, check. See attnlab --help.");
   }
+  // Not for users: how `run` starts a process per trial (runner/isolated_trial.h).
+  if (argc == 3 && argv[1] == std::string_view("worker")) {
+    arguments.command = Command::kWorker;
+    arguments.parent = argv[2];
+    return arguments;
+  }
   check_command_name(argv[1], app);
   try {
     // CLI11 takes its words from the back. A lone `--` protects nothing here: overrides pass

@@ -6,7 +6,7 @@
 
 namespace attnlab::cli {
 
-enum class Command { kText, kRun, kCompose, kList, kCheck };
+enum class Command { kText, kRun, kCompose, kList, kCheck, kWorker };
 
 struct Arguments {
   Command command = Command::kText;
@@ -23,6 +23,7 @@ struct Arguments {
   std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
   std::string variant;         ///< check
   std::string device = "cpu";  ///< check: cpu, cuda
+  std::string parent;          ///< worker: the process that started it
 };
 
 /// Throws ConfigError for an unknown command or flag (naming the nearest) and for flags without

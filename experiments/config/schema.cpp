@@ -309,6 +309,7 @@ RunConfig parse_run(const Tree& config) {
   run.experiment = reader.get_string("experiment");
   check_experiment(reader, run.experiment);
   run.dir = reader.get_string("run.dir");
+  run.isolation = reader.get_string("run.isolation");
   run.plugins = reader.get_strings("plugins");
   return run;
 }

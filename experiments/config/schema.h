@@ -76,7 +76,8 @@ struct TrialConfig {
 /// What concerns the run as a whole.
 struct RunConfig {
   std::string experiment;
-  std::string dir;  ///< empty = outputs/<experiment>/<date>_<time>
+  std::string dir;        ///< empty = outputs/<experiment>/<date>_<time>
+  std::string isolation;  ///< process, none
   std::vector<std::string> plugins;
 };
 

@@ -69,6 +69,13 @@ std::vector<KeySpec> make_specs() {
        kMaxSeconds,
        {},
        true},
+      {"run.isolation",
+       KeyType::kString,
+       "process",
+       "each trial in a process of its own; none = in this one (for debuggers)",
+       0,
+       0,
+       {"process", "none"}},
       {"run.dir", KeyType::kString, "''", "output folder; empty = outputs/<experiment>/<time>"},
       {"plugins", KeyType::kStringList, "[]", "shared libraries with further variants"},
   };

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "experiments/config/emit_yaml.h"
 #include "experiments/measure/inputs.h"
 #include "experiments/runner/sha256.h"
 #include "kernels/ops/device.h"
@@ -63,6 +64,7 @@ std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Regis
   for (const config::Job& job : jobs) {
     Trial trial;
     trial.config = config::parse_trial(job.config);
+    trial.config_yaml = config::emit_yaml(job.config);
     check_device(trial.config);
     const Options checked_inputs("inputs " + trial.config.inputs,
                                  measure::inputs_specs(trial.config.inputs),

@@ -15,6 +15,7 @@ namespace attnlab::runner {
 struct Trial {
   std::string trial_id;  ///< unique in a run: "003_sliding_window_n1024_forward"
   config::TrialConfig config;
+  std::string config_yaml;   ///< the composed config that `config` was parsed from
   std::string options_json;  ///< every option of the variant with its value
   std::string config_hash;   ///< first 16 hexadecimal digits of SHA-256 over `canonical_trial`
   std::string repro;         ///< shell command that reruns exactly this row

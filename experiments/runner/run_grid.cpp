@@ -25,13 +25,16 @@ std::string outcome_text(const analysis::Record& record) {
   return text;
 }
 
-std::string log_text(const Trial& trial, const analysis::Record& record) {
+std::string log_text(const Trial& trial, const TrialResult& result) {
+  const analysis::Record& record = result.record;
   std::string text =
       fmt::format("trial    {}\nstarted  {}\nconfig   {}\n", trial.trial_id, record.started_utc,
                   canonical_trial(trial.config, trial.options_json));
   text += fmt::format("kernel   {}\nresult   {}\n", record.kernel, outcome_text(record));
   if (record.duration_s) text += fmt::format("duration {:.3f} s\n", *record.duration_s);
-  return text + fmt::format("rerun    {}\n", trial.repro);
+  text += fmt::format("rerun    {}\n", trial.repro);
+  if (!result.output.empty()) text += "\noutput of the trial:\n" + result.output;
+  return text;
 }
 
 }  // namespace
@@ -53,7 +56,7 @@ RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder,
     }
     const TrialResult result = run_one(trial);
     const std::lock_guard<std::mutex> lock(interrupt.mutex());
-    folder.write_log(trial.trial_id, log_text(trial, result.record));
+    folder.write_log(trial.trial_id, log_text(trial, result));
     journal.append(result.record, result.samples_ms);
     progress.finish(outcome_text(result.record));
   }

@@ -108,7 +108,7 @@ int effective_threads(int threads) {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
-TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run) {
+TrialResult measure_here(const Trial& trial, const Registry& registry) {
   const auto started = std::chrono::steady_clock::now();
   const std::string started_utc = utc_time(std::time(nullptr));
   TrialResult result;
@@ -124,18 +124,27 @@ TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIde
     result.record.status = analysis::Status::kFailed;
     result.record.reason = first_line(error.what());
   }
-  fill_configuration(trial, result.record);
-  measure::fill_environment(run.environment, result.record);
-  if (trial.config.device == "cuda" && run.environment.gpu) {
-    result.record.gpu_model = run.environment.gpu->name;
-  }
-  result.record.run_id = run.run_id;
   result.record.started_utc = started_utc;
   result.record.duration_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   const double limit_s = trial.config.time_limit_s;
   const bool passed = result.record.status == analysis::Status::kOk;
   if (passed && limit_s > 0 && result.record.duration_s > limit_s) mark_timeout(limit_s, result);
+  return result;
+}
+
+void describe(const Trial& trial, const RunIdentity& run, analysis::Record& record) {
+  fill_configuration(trial, record);
+  measure::fill_environment(run.environment, record);
+  if (trial.config.device == "cuda" && run.environment.gpu) {
+    record.gpu_model = run.environment.gpu->name;
+  }
+  record.run_id = run.run_id;
+}
+
+TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run) {
+  TrialResult result = measure_here(trial, registry);
+  describe(trial, run, result.record);
   return result;
 }
 

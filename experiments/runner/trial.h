@@ -1,5 +1,5 @@
 // Runs one trial and fills its row. The seam of the runner: a Trial goes in, a row and the samples
-// come out, so that the same call can be made in a worker process.
+// come out, in this process (here) or in a worker (isolated_trial.h).
 #pragma once
 
 #include <string>
@@ -16,6 +16,7 @@ namespace attnlab::runner {
 struct TrialResult {
   analysis::Record record;
   std::vector<double> samples_ms;  ///< every timing sample, in the order of measuring
+  std::string output = {};         ///< what the trial wrote to stdout and stderr, where isolated
 };
 
 /// What all trials of a run share in their rows.
@@ -31,7 +32,14 @@ Problem make_problem(const config::TrialConfig& config);
 int effective_threads(int threads);
 
 /// Measures in this process and thread. Whatever goes wrong with the trial is a row with a status
-/// and a reason, never an exception.
+/// and a reason, never an exception. Of the row only what was measured, started_utc and duration_s
+/// are filled.
+TrialResult measure_here(const Trial& trial, const Registry& registry);
+
+/// Fills the columns that say what the trial was and where it ran.
+void describe(const Trial& trial, const RunIdentity& run, analysis::Record& record);
+
+/// The two together.
 TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run);
 
 }  // namespace attnlab::runner

@@ -21,6 +21,7 @@ class Process {
   /// Runs `words` in `folder`; `stdout_path` other than "" replaces the file for stdout.
   Process(const std::vector<std::string>& words, const std::filesystem::path& folder,
           const std::string& stdout_path = "");
+  pid_t pid() const { return pid_; }
   void send(int signal) const;
   Result wait();
 
