@@ -6,13 +6,14 @@
 namespace attnlab::cuda::mma {
 namespace {
 
-/// Tiles by head dimension: output sums and scores of a warp fit its registers.
+/// Tiles by head dimension: sums and scores of a warp fit its 255 registers without spills (at 128,
+/// 32 queries a warp spilled on sm_90).
 template <class T, int kDim>
 struct TileOf;
 template <class T>
 struct TileOf<T, 64> : ForwardTile<T, 64, 4, 2, 64> {};
 template <class T>
-struct TileOf<T, 128> : ForwardTile<T, 128, 4, 2, 32> {};
+struct TileOf<T, 128> : ForwardTile<T, 128, 8, 1, 64> {};
 template <class T>
 struct TileOf<T, 256> : ForwardTile<T, 256, 8, 1, 32> {};
 
