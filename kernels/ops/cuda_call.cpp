@@ -15,7 +15,6 @@
 namespace attnlab::ops {
 namespace {
 
-constexpr int kLeastComputeCapability = 80;
 constexpr int kMaxDevices = 64;
 
 int attribute(cudaDeviceAttr name, int device) {
@@ -33,10 +32,11 @@ cuda::DeviceModel read_model(int device) {
       .multiprocessors = attribute(cudaDevAttrMultiProcessorCount, device),
       .shared_bytes_per_block = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
       .l2_bytes = attribute(cudaDevAttrL2CacheSize, device)};
-  if (model.compute_capability < kLeastComputeCapability) {
+  if (!cuda::is_supported(model.compute_capability)) {
     throw DeviceError(c10::str("[cuda] device ", device, " has compute capability ",
                                model.compute_capability / 10, ".", model.compute_capability % 10,
-                               ", but the kernels need 8.0 (Ampere) or later. Use device=cpu."));
+                               ", but the kernels are built for ", cuda::kSupportedDevices,
+                               ". Use device=cpu."));
   }
   return model;
 }

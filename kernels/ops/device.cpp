@@ -10,12 +10,12 @@
 #include <mutex>
 
 #include "kernels/core/error.h"
+#include "kernels/cuda/device_model.h"
 
 namespace attnlab::ops {
 namespace {
 
 constexpr const char* kLibrary = "libattnlab_cuda.so";
-constexpr int kLeastComputeCapability = 80;
 
 [[noreturn]] void refuse(const std::string& why) {
   throw DeviceError(
@@ -88,11 +88,12 @@ Device* load_device() {
                        message.substr(0, message.find('\n'))));
   }
   const DeviceInfo info = device->info();
-  if (info.compute_capability < kLeastComputeCapability) {
+  if (!cuda::is_supported(info.compute_capability)) {
     refuse(
-        fmt::format("{} has compute capability {}.{}; the kernels need 8.0 (Ampere) or later. "
-                    "Choose another GPU with CUDA_VISIBLE_DEVICES",
-                    info.name, info.compute_capability / 10, info.compute_capability % 10));
+        fmt::format("{} has compute capability {}.{}; the kernels are built for {}. Choose another "
+                    "GPU with CUDA_VISIBLE_DEVICES",
+                    info.name, info.compute_capability / 10, info.compute_capability % 10,
+                    cuda::kSupportedDevices));
   }
   return device;
 }
