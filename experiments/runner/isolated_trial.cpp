@@ -35,9 +35,10 @@ TrialResult ended(Status status, std::string reason) {
 }
 
 /// What the process may hold: limits.memory binds its tensors, but not what a variant allocates
-/// beside them, nor our references in float64. 0 = no limit.
+/// beside them, nor our references in float64. 0 = no limit; also for tensors on another device,
+/// whose memory is not resident.
 std::int64_t resident_limit(const config::TrialConfig& config) {
-  if (config.memory_limit_bytes == 0) return 0;
+  if (config.memory_limit_bytes == 0 || config.device != "cpu") return 0;
   const double row = 8.0 * static_cast<double>(std::max(config.head_dim, config.head_dim_v));
   const double references = 8.0 * row * static_cast<double>(config.batch * config.heads) *
                             static_cast<double>(config.seqlen_q + config.seqlen_k);

@@ -15,7 +15,7 @@ constexpr FlashFamily kMma = {cuda::mma::plan_forward, cuda::mma::run_forward,
 TEST(MmaMutants, CausalGroupedHeads) {
   run_kernels_everywhere([] {
     DeviceCase c(make_shape(1, 2, 1, 140, 230, 24, 40, DType::kBFloat16), {true});
-    c.expect_forward(kMma);
+    c.expect_both(kMma);
   });
 }
 
@@ -24,7 +24,7 @@ TEST(MmaMutants, WindowWithGeneralScores) {
   c.score.softcap = 2.0;
   c.use_alibi();
   c.use_seqlens({240, 41});
-  c.expect_forward(kMma);
+  c.expect_both(kMma);
 }
 
 TEST(MmaMutants, MaskedValuesStayHidden) {
@@ -34,6 +34,17 @@ TEST(MmaMutants, MaskedValuesStayHidden) {
   for (std::int64_t i = 0; i < 70; ++i) {
     const double out = c.out.get(0, 0, i, 0);
     EXPECT_EQ(out == out, i < 66) << i;
+  }
+}
+
+TEST(MmaMutants, MaskedGradientsStayHidden) {
+  DeviceCase c(make_shape(1, 1, 1, 70, 70, 8, 8, DType::kBFloat16), {true});
+  c.run_forward(kMma);
+  c.grad_out.fill_row(3, std::numeric_limits<double>::quiet_NaN());
+  c.run_backward(kMma);
+  for (std::int64_t i = 0; i < 70; ++i) {
+    const double grad = c.grad_v.get(0, 0, i, 0);
+    EXPECT_EQ(grad == grad, i > 3) << i;
   }
 }
 
