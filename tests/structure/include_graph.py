@@ -77,6 +77,11 @@ def violations(root):
                     if external and re.match(pattern, target) and not any(
                             path == p or path.startswith((p + "/", p + "_")) for p in places):
                         found.append(f"{path} includes <{target}>; only in: {', '.join(places)}")
+    for file in sorted((root / "tests/kernels/cuda").rglob("*_test.cpp")):
+        path = file.relative_to(root).as_posix()
+        if not path.endswith("_schedules_test.cpp") and '"hostexec/' in file.read_text():
+            found.append(f"{path} includes hostexec; only *_schedules_test.cpp may: the others are "
+                         "compiled for a GPU too")
     return found
 
 
@@ -93,6 +98,7 @@ def self_test():
         "experiments/bench/b.cpp": '#include "variants/api/variant.h"',
         "kernels/cpu/c.h": "#include <cuda_runtime.h>",
         "kernels/cuda/k.cuh": 'int i = threadIdx.x;  // a comment may say asm',
+        "tests/kernels/cuda/k_test.cpp": '#include "hostexec/scheduler.h"',
     }
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
