@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
@@ -21,12 +22,23 @@ namespace {
       path.string(), std::strerror(error)));
 }
 
+/// Calls again where a signal came between.
+template <class F>
+auto uninterrupted(const F& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+int open_file(const std::filesystem::path& path, int flags) {
+  const int fd = uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); });
+  if (fd < 0) fail(path, errno);
+  return fd;
+}
+
 class Descriptor {
  public:
-  Descriptor(const std::filesystem::path& path, int flags)
-      : fd_(::open(path.c_str(), flags, 0644)) {
-    if (fd_ < 0) fail(path, errno);
-  }
+  Descriptor(const std::filesystem::path& path, int flags) : fd_(open_file(path, flags)) {}
   ~Descriptor() { ::close(fd_); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
@@ -36,17 +48,30 @@ class Descriptor {
   int fd_;
 };
 
+/// One call, unless the system takes only a part.
 void write_all(const std::filesystem::path& path, int fd, std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = uninterrupted([&] { return ::write(fd, text.data(), text.size()); });
     if (written < 0) fail(path, errno);
+    // A regular file that takes nothing and names no error would keep us here for ever.
+    if (written == 0) fail(path, EIO);
     text.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 
-std::filesystem::path folder_of(const std::filesystem::path& path) {
-  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+/// The name of a new file is only durable once its folder is.
+void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+  const bool synced = uninterrupted([&] { return ::fsync(directory.get()); }) == 0;
+  // EINVAL: a file system that knows no such thing.
+  if (!synced && errno != EINVAL) fail(folder, errno);
+}
+
+void write_and_sync(const std::filesystem::path& path, std::string_view text) {
+  const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  write_all(path, file.get(), text);
+  if (uninterrupted([&] { return ::fsync(file.get()); }) != 0) fail(path, errno);
 }
 
 }  // namespace
@@ -60,28 +85,58 @@ void make_directories(const std::filesystem::path& directory) {
 void write_file(const std::filesystem::path& path, std::string_view text) {
   std::filesystem::path temporary = path;
   temporary += ".tmp";
-  {
-    const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
-    write_all(temporary, file.get(), text);
-    if (::fsync(file.get()) != 0) fail(temporary, errno);
+  try {
+    write_and_sync(temporary, text);
+    if (uninterrupted([&] { return ::rename(temporary.c_str(), path.c_str()); }) != 0) {
+      fail(path, errno);
+    }
+  } catch (const OutputError&) {
+    ::unlink(temporary.c_str());
+    throw;
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail(path, errno);
-  // The new name itself is only durable once the folder is.
-  const std::filesystem::path folder = folder_of(path);
-  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (::fsync(directory.get()) != 0) fail(folder, errno);
+  sync_folder_of(path);
 }
 
-AppendFile::AppendFile(std::filesystem::path path) : path_(std::move(path)) {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd_ < 0) fail(path_, errno);
+std::string read_file(const std::filesystem::path& path) {
+  const auto refuse = [&](int error) {
+    return OutputError(
+        fmt::format("[output] cannot read {}: {}.", path.string(), std::strerror(error)));
+  };
+  const int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
+  if (fd < 0) throw refuse(errno);
+  std::string text;
+  std::array<char, std::size_t{1} << 16> buffer;
+  ssize_t size = 0;
+  while ((size = uninterrupted([&] { return ::read(fd, buffer.data(), buffer.size()); })) > 0) {
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  const int error = errno;
+  ::close(fd);
+  if (size < 0) throw refuse(error);
+  return text;
+}
+
+AppendFile::AppendFile(std::filesystem::path path)
+    : path_(std::move(path)), fd_(open_file(path_, O_WRONLY | O_CREAT | O_APPEND)) {
+  try {
+    sync_folder_of(path_);
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
 }
 
 AppendFile::~AppendFile() { ::close(fd_); }
 
 void AppendFile::append(std::string_view text) {
+  if (failed_) {
+    throw OutputError(fmt::format(
+        "[output] nothing is written to {} after an earlier failure to do so.", path_.string()));
+  }
+  failed_ = true;
   write_all(path_, fd_, text);
-  if (::fdatasync(fd_) != 0) fail(path_, errno);
+  if (uninterrupted([&] { return ::fdatasync(fd_); }) != 0) fail(path_, errno);
+  failed_ = false;
 }
 
 }  // namespace attnlab::runner

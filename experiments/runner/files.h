@@ -16,22 +16,26 @@ void make_directories(const std::filesystem::path& directory);
 /// Throws OutputError with path and cause.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+/// The bytes of a file. Throws OutputError with path and cause.
+std::string read_file(const std::filesystem::path& path);
+
 /// A file that only grows. Every `append` is on disk when it returns.
 class AppendFile {
  public:
-  /// Opens or creates `path`. Throws OutputError with path and cause.
+  /// Opens or creates `path`, durably. Throws OutputError with path and cause.
   explicit AppendFile(std::filesystem::path path);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
   /// One write(2) at the end of the file, then fdatasync. Throws OutputError where not all of
-  /// `text` could be written.
+  /// `text` could be written, and from then on: what follows half a line would be lost with it.
   void append(std::string_view text);
 
  private:
   std::filesystem::path path_;
   int fd_ = -1;
+  bool failed_ = false;
 };
 
 }  // namespace attnlab::runner
