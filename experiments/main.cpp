@@ -1,7 +1,8 @@
 // attnlab: what does an attention variant cost, and what does it lose, as the sequence grows?
 //
-// The whole course of a run is in `run` below: compose the config -> build the registry -> expand
-// the grid -> run every trial -> write and show the results.
+// The whole course of a run is in `run` and `measure` below: compose the config -> build the
+// registry -> expand the grid -> freeze its trials -> run every trial -> write and show the
+// results.
 #include <exception>
 #include <iostream>
 #include <string>
@@ -15,8 +16,11 @@
 #include "experiments/cli/run_command.h"
 #include "experiments/cli/worker_command.h"
 #include "experiments/config/schema.h"
+#include "experiments/runner/frozen_run.h"
 #include "experiments/runner/grid.h"
 #include "experiments/runner/isolated_trial.h"
+#include "experiments/runner/journal.h"
+#include "experiments/runner/resume.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/run_grid.h"
 #include "experiments/runner/trial.h"
@@ -28,33 +32,68 @@ namespace {
 constexpr int kExitOutput = 1;
 constexpr int kExitUsage = 2;
 
+/// Runs what is due of a run, new or resumed, and shows all of its rows.
+int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
+            const cli::LoadedRegistry& loaded, runner::Retry retry) {
+  std::vector<runner::Trial> trials = run.trials;
+  runner::set_resume_keys(trials, loaded.registry, runner::build_id(run.plugins));
+  runner::Journal journal(folder.path(), runner::trial_ids(trials));
+  const runner::ResumePlan plan = runner::plan_resume(trials, journal, retry);
+  cli::print_plan(plan, trials.size(), folder.path());
+  if (plan.due.empty()) return cli::report_finished(journal, folder.path());
+
+  const runner::RunIdentity identity{run.run_id, measure::read_environment()};
+  folder.write_environment(cli::environment_text(identity.environment, loaded.plugins));
+  const bool in_process = runner::run_config(run).isolation == "none";
+  const runner::IsolationContext isolation{run.plugins};
+  const runner::RunOutcome outcome =
+      runner::run_grid(plan.due, folder, journal, [&](const runner::Trial& trial) {
+        return in_process ? runner::run_trial(trial, loaded.registry, identity)
+                          : runner::run_isolated_trial(trial, isolation, identity);
+      });
+  return cli::report_outcome(outcome, folder.path());
+}
+
+/// The trials of the words of the command line, with the configs as they are now.
+std::vector<runner::Trial> compose_trials(const cli::Arguments& arguments,
+                                          const std::vector<config::Job>& jobs,
+                                          const Registry& registry) {
+  return runner::expand_grid(jobs, registry,
+                             {arguments.plugins, arguments.config_dir, arguments.config_name});
+}
+
 int run(const cli::Arguments& arguments) {
   const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
   if (arguments.print_config) return cli::print_config(jobs);
 
-  const auto [registry, plugins] = cli::load_registry(cli::plugin_paths(arguments, jobs));
-  const std::vector<runner::Trial> trials = runner::expand_grid(
-      jobs, registry, {arguments.plugins, arguments.config_dir, arguments.config_name});
+  const std::vector<std::string> plugins = cli::plugin_paths(arguments, jobs);
+  const cli::LoadedRegistry loaded = cli::load_registry(plugins);
+  const std::vector<runner::Trial> trials = compose_trials(arguments, jobs, loaded.registry);
   if (arguments.dry_run) return cli::print_trials(trials);
 
   const config::RunConfig run_config = config::parse_run(jobs.front().config);
   const runner::RunFolder folder(run_config.dir, run_config.experiment);
   folder.write_hydra(cli::config_yaml(jobs), arguments.words);
-  const runner::RunIdentity identity{folder.run_id(), measure::read_environment()};
-  folder.write_environment(cli::environment_text(identity.environment, plugins));
-  const runner::IsolationContext isolation{cli::plugin_paths(arguments, jobs)};
-  const runner::RunOutcome outcome =
-      runner::run_grid(trials, folder, [&, &variants = registry](const runner::Trial& trial) {
-        return run_config.isolation == "none"
-                   ? runner::run_trial(trial, variants, identity)
-                   : runner::run_isolated_trial(trial, isolation, identity);
-      });
-  return cli::report_outcome(outcome);
+  const runner::FrozenRun frozen{folder.run_id(), plugins, arguments.words, trials};
+  runner::write_frozen_run(folder.path(), frozen);
+  return measure(frozen, folder, loaded, runner::Retry::kNone);
+}
+
+int resume(const cli::Arguments& arguments) {
+  const runner::FrozenRun frozen = runner::read_frozen_run(arguments.resume);
+  const cli::LoadedRegistry loaded = cli::load_registry(frozen.plugins);
+  if (cli::names_trials(arguments)) {
+    const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
+    runner::check_same_trials(frozen.trials, compose_trials(arguments, jobs, loaded.registry));
+  }
+  runner::check_devices(frozen.trials);
+  const auto folder = runner::RunFolder::reopen(arguments.resume, frozen.run_id);
+  return measure(frozen, folder, loaded, runner::parse_retry(arguments.retry));
 }
 
 int dispatch(const cli::Arguments& arguments) {
   switch (arguments.command) {
-    case cli::Command::kRun: return run(arguments);
+    case cli::Command::kRun: return arguments.resume.empty() ? run(arguments) : resume(arguments);
     case cli::Command::kCompose: return cli::compose_command(arguments);
     case cli::Command::kList: return cli::list_command(arguments);
     case cli::Command::kCheck: return cli::check_command(arguments);

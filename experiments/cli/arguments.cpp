@@ -21,6 +21,7 @@ const char* const kRunFooter =
     "Examples:\n"
     "  attnlab run experiment=quickstart\n"
     "  attnlab run variant=flash,full shape.seqlen=1024,2048 causal=true\n"
+    "  attnlab run --resume outputs/latest --retry all\n"
     "Exit codes: 0 all trials ok, 3 some did not pass, 2 wrong usage or config, 1 output cannot be "
     "written, 130 interrupted.";
 
@@ -62,6 +63,18 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
       ->type_name("DIR");
   run->add_option("--config-name", arguments.config_name, "Primary config file, default: config")
       ->type_name("NAME");
+  CLI::Option* resume =
+      run->add_option("--resume", arguments.resume,
+                      "Go on with the run in this folder, e.g. outputs/latest: trials without a "
+                      "row are run, as they were composed at its launch")
+          ->type_name("DIR")
+          ->excludes("--dry-run", "--cfg");
+  run->add_option("--retry", arguments.retry,
+                  "With --resume: also run again the rows that are failed (crashed and wrong as "
+                  "well), oom, timeout, or all (whatever is not ok, and rows of another build)")
+      ->type_name("STATUS")
+      ->check(CLI::IsMember({"failed", "oom", "timeout", "all"}))
+      ->needs(resume);
   add_plugin_flag(*run, arguments);
   return run;
 }

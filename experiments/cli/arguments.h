@@ -15,6 +15,8 @@ struct Arguments {
   std::vector<std::string> plugins;  ///< paths given by --plugin
   std::string config_dir;   ///< searched before the project's own configs; empty = not given
   std::string config_name;  ///< empty = not given
+  std::string resume;       ///< run: folder of the run to go on with; empty = a new run
+  std::string retry;        ///< run: which rows are run again; empty = none
   bool dry_run = false;
   bool print_config = false;  ///< --cfg job
   bool json = false;

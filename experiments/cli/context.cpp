@@ -55,6 +55,7 @@ std::vector<std::string> plugin_paths(const Arguments& arguments,
   for (const config::Job& job : jobs) {
     for (const std::string& path : config::parse_run(job.config).plugins) paths.push_back(path);
   }
+  for (std::string& path : paths) path = fs::absolute(path).string();
   return paths;
 }
 

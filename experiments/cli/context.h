@@ -28,7 +28,7 @@ struct LoadedRegistry {
 };
 LoadedRegistry load_registry(const std::vector<std::string>& plugin_paths);
 
-/// The paths of --plugin, then those of the config's `plugins:` list.
+/// The paths of --plugin, then those of the config's `plugins:` list, made absolute.
 std::vector<std::string> plugin_paths(const Arguments& arguments,
                                       const std::vector<config::Job>& jobs);
 

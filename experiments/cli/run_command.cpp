@@ -62,6 +62,14 @@ std::string failure_summary(const std::vector<analysis::Record>& records) {
   return text;
 }
 
+/// The command that runs again what did not pass; "" where that cannot help.
+std::string retry_line(const std::vector<analysis::Record>& records,
+                       const std::filesystem::path& folder) {
+  const runner::Retry retry = runner::suggested_retry(records);
+  if (retry == runner::Retry::kNone) return {};
+  return fmt::format("run them again with: {}\n", runner::resume_command(folder, retry));
+}
+
 }  // namespace
 
 int print_config(const std::vector<config::Job>& jobs) {
@@ -106,12 +114,43 @@ std::string environment_text(const measure::Environment& environment,
   return object.dump(2) + "\n";
 }
 
-int report_outcome(const runner::RunOutcome& outcome) {
+bool names_trials(const Arguments& arguments) {
+  return !arguments.words.empty() || !arguments.config_dir.empty() ||
+         !arguments.config_name.empty();
+}
+
+void print_plan(const runner::ResumePlan& plan, std::size_t trials,
+                const std::filesystem::path& folder) {
+  const std::size_t kept = trials - plan.due.size();
+  if (kept > 0 && !plan.due.empty()) {
+    std::cerr << fmt::format("{} of {} trials have their rows, {} to run\n", kept, trials,
+                             plan.due.size());
+  }
+  if (plan.kept_of_another_build > 0) {
+    std::cerr << fmt::format(
+        "{} rows that are kept were measured by another build of attnlab, or with other files of "
+        "its plugins. To measure all such rows again: {}\n",
+        plan.kept_of_another_build, runner::resume_command(folder, runner::Retry::kAll));
+  }
+  std::cerr << std::flush;
+}
+
+int report_outcome(const runner::RunOutcome& outcome, const std::filesystem::path& folder) {
   const std::string failures = failure_summary(outcome.records);
   std::cerr << failures << std::flush;
   write_stdout(analysis::summary_table(outcome.records) +
                fmt::format("results: {}\n", outcome.csv_path.string()));
+  std::cerr << retry_line(outcome.records, folder) << std::flush;
   return failures.empty() ? 0 : kExitSomeFailed;
+}
+
+int report_finished(const runner::Journal& journal, const std::filesystem::path& folder) {
+  const std::vector<analysis::Record> records = journal.records();
+  std::cerr << fmt::format("nothing to do: all {} trials of {} have their rows\n", records.size(),
+                           folder.string())
+            << failure_summary(records) << retry_line(records, folder) << std::flush;
+  write_stdout(fmt::format("results: {}\n", journal.csv_path().string()));
+  return 0;
 }
 
 }  // namespace attnlab::cli

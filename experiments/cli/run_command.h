@@ -2,6 +2,8 @@
 // says at its end. The command's course itself is in main.cpp.
 #pragma once
 
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,8 @@
 #include "experiments/config/compose.h"
 #include "experiments/measure/environment.h"
 #include "experiments/runner/grid.h"
+#include "experiments/runner/journal.h"
+#include "experiments/runner/resume.h"
 #include "experiments/runner/run_grid.h"
 #include "variants/api/plugin_loader.h"
 
@@ -28,8 +32,18 @@ std::string config_yaml(const std::vector<config::Job>& jobs);
 std::string environment_text(const measure::Environment& environment,
                              const std::vector<LoadedPlugin>& plugins);
 
-/// The table and, on the last line, the path of results.csv on stdout; what did not pass on stderr.
-/// Returns the exit code: 0 all trials ok, 3 some did not pass.
-int report_outcome(const runner::RunOutcome& outcome);
+/// Whether the command line says what to run, so that --resume has something to compare with.
+bool names_trials(const Arguments& arguments);
+
+/// What a resumed run has already, on stderr; nothing for a new one.
+void print_plan(const runner::ResumePlan& plan, std::size_t trials,
+                const std::filesystem::path& folder);
+
+/// The table and, on the last line, the path of results.csv on stdout; on stderr what did not pass
+/// and the command that runs it again. Returns the exit code: 0 all trials ok, 3 some did not pass.
+int report_outcome(const runner::RunOutcome& outcome, const std::filesystem::path& folder);
+
+/// For a run that has nothing left to do. Returns 0.
+int report_finished(const runner::Journal& journal, const std::filesystem::path& folder);
 
 }  // namespace attnlab::cli

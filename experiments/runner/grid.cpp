@@ -80,6 +80,16 @@ std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Regis
   return trials;
 }
 
+void check_devices(const std::vector<Trial>& trials) {
+  for (const Trial& trial : trials) check_device(trial.config);
+}
+
+std::vector<std::string> trial_ids(const std::vector<Trial>& trials) {
+  std::vector<std::string> ids;
+  for (const Trial& trial : trials) ids.push_back(trial.trial_id);
+  return ids;
+}
+
 std::string canonical_trial(const config::TrialConfig& config, const std::string& options_json) {
   nlohmann::json inputs_options = nlohmann::json::object();
   for (const auto& [name, value] : config.inputs_options) {

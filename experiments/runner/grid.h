@@ -15,10 +15,11 @@ namespace attnlab::runner {
 struct Trial {
   std::string trial_id;  ///< unique in a run: "003_sliding_window_n1024_forward"
   config::TrialConfig config;
-  std::string config_yaml;   ///< the composed config that `config` was parsed from
-  std::string options_json;  ///< every option of the variant with its value
-  std::string config_hash;   ///< first 16 hexadecimal digits of SHA-256 over `canonical_trial`
-  std::string repro;         ///< shell command that reruns exactly this row
+  std::string config_yaml;      ///< the composed config that `config` was parsed from
+  std::string options_json;     ///< every option of the variant with its value
+  std::string config_hash;      ///< first 16 hexadecimal digits of SHA-256 over `canonical_trial`
+  std::string repro;            ///< shell command that reruns exactly this row
+  std::string resume_key = {};  ///< what the row depends on, code included; see resume.h
 };
 
 /// What a repro command must name besides the overrides. Paths are made absolute.
@@ -32,6 +33,11 @@ struct ReproContext {
 /// option) and DeviceError for a device that this build cannot drive.
 std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Registry& registry,
                                const ReproContext& context);
+
+/// Loads the CUDA half where a trial asks for it. Throws DeviceError where there can be none.
+void check_devices(const std::vector<Trial>& trials);
+
+std::vector<std::string> trial_ids(const std::vector<Trial>& trials);
 
 /// The resolved trial as one JSON object with sorted keys. Neither paths, times, the experiment's
 /// name nor other values of a sweep enter, so equal trials of different runs have equal texts.

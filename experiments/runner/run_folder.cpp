@@ -112,12 +112,21 @@ RunFolder::RunFolder(const std::string& dir, const std::string& experiment)
     : path_(make_folder(dir, experiment)), lock_(path_), run_id_(make_run_id()) {
   if (fs::exists(path_ / "results.jsonl")) {
     throw ConfigError(fmt::format(
-        "[run] {} holds the results of an earlier run, which are never overwritten. Choose "
-        "another folder with run.dir=DIR, or remove this one.",
+        "[run] {0} holds the results of an earlier run, which are never overwritten. Go on with "
+        "that run (run --resume {0}), choose another folder with run.dir=DIR, or remove this one.",
         path_.string()));
   }
   make_directories(path_ / "trials");
   if (lies_under_outputs(path_)) link_latest(path_);
+}
+
+RunFolder::RunFolder(Reopened, const fs::path& dir, const std::string& run_id)
+    : path_(dir), lock_(path_), run_id_(run_id) {
+  make_directories(path_ / "trials");
+}
+
+RunFolder RunFolder::reopen(const fs::path& dir, const std::string& run_id) {
+  return {Reopened{}, dir, run_id};
 }
 
 void RunFolder::write_hydra(const std::string& config_yaml,
@@ -131,7 +140,11 @@ void RunFolder::write_hydra(const std::string& config_yaml,
 }
 
 void RunFolder::write_environment(const std::string& json) const {
-  write_file(path_ / "environment.json", json);
+  fs::path path = path_ / "environment.json";
+  for (int part = 2; fs::exists(path); ++part) {
+    path = path_ / fmt::format("environment-{}.json", part);
+  }
+  write_file(path, json);
 }
 
 void RunFolder::write_log(const std::string& trial_id, const std::string& text) const {

@@ -1,6 +1,6 @@
 // The folder of one run: where results, journal and logs lie, locked against a second runner.
 //
-//   results.csv  results.jsonl  samples.csv  environment.json
+//   results.csv  results.jsonl  samples.csv  jobs.jsonl  environment.json
 //   .hydra/config.yaml  .hydra/overrides.yaml  trials/<trial_id>/log.txt
 #pragma once
 
@@ -33,6 +33,10 @@ class RunFolder {
   /// be written.
   RunFolder(const std::string& dir, const std::string& experiment);
 
+  /// Takes the lock of a folder that holds the run `run_id`, to go on with it. Throws ConfigError
+  /// where a living runner uses it, OutputError where it cannot be written.
+  static RunFolder reopen(const std::filesystem::path& dir, const std::string& run_id);
+
   const std::filesystem::path& path() const { return path_; }
 
   /// Unique among runs on all machines: "20260101T120000Z-1f2e3d4c", UTC and random bits.
@@ -41,12 +45,17 @@ class RunFolder {
   /// Writes .hydra/config.yaml and .hydra/overrides.yaml, the latter a list of the words as given.
   void write_hydra(const std::string& config_yaml, const std::vector<std::string>& overrides) const;
 
+  /// Writes environment.json, or where there is one (of an earlier part of the run)
+  /// environment-2.json, ...
   void write_environment(const std::string& json) const;
 
   /// Writes trials/<trial_id>/log.txt.
   void write_log(const std::string& trial_id, const std::string& text) const;
 
  private:
+  struct Reopened {};
+  RunFolder(Reopened tag, const std::filesystem::path& dir, const std::string& run_id);
+
   std::filesystem::path path_;
   FolderLock lock_;
   std::string run_id_;

@@ -9,6 +9,7 @@
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/journal.h"
 #include "experiments/runner/progress.h"
+#include "experiments/runner/resume.h"
 
 namespace attnlab::runner {
 namespace {
@@ -39,14 +40,15 @@ std::string log_text(const Trial& trial, const TrialResult& result) {
 
 }  // namespace
 
-RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder,
+RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder, Journal& journal,
                     const TrialFunction& run_one) {
-  Journal journal(folder.path());
   Progress progress(std::cerr, trials.size(), stderr_is_interactive());
   InterruptGuard interrupt([&] {
     progress.clear_running();
-    std::cerr << fmt::format("interrupted after {} of {} trials; their rows are in {}\n",
-                             progress.done(), progress.total(), journal.csv_path().string())
+    std::cerr << fmt::format(
+                     "interrupted after {} of {} trials; their rows are in {}\ngo on with: {}\n",
+                     progress.done(), progress.total(), journal.csv_path().string(),
+                     resume_command(folder.path()))
               << std::flush;
   });
   for (const Trial& trial : trials) {
@@ -57,7 +59,7 @@ RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder,
     const TrialResult result = run_one(trial);
     const std::lock_guard<std::mutex> lock(interrupt.mutex());
     folder.write_log(trial.trial_id, log_text(trial, result));
-    journal.append(result.record, result.samples_ms);
+    journal.append({result.record, result.samples_ms, trial.resume_key});
     progress.finish(outcome_text(result.record));
   }
   return {journal.records(), journal.csv_path()};

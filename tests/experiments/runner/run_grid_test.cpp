@@ -34,8 +34,9 @@ TrialResult fake_result(const Trial& trial, analysis::Status status) {
 TEST(RunGrid, EveryTrialIsARowALogAndItsSamples) {
   const TemporaryFolder temporary;
   const RunFolder folder("run", "none");
+  Journal journal(folder.path());
   const RunOutcome outcome =
-      run_grid({make_trial("001_a"), make_trial("002_b"), make_trial("003_c")}, folder,
+      run_grid({make_trial("001_a"), make_trial("002_b"), make_trial("003_c")}, folder, journal,
                [](const Trial& trial) {
                  return fake_result(trial, trial.trial_id == "002_b" ? analysis::Status::kFailed
                                                                      : analysis::Status::kOk);
@@ -54,8 +55,9 @@ TEST(RunGrid, EveryTrialIsARowALogAndItsSamples) {
 TEST(RunGrid, ARowIsStoredBeforeTheNextTrialStarts) {
   const TemporaryFolder temporary;
   const RunFolder folder("run", "none");
+  Journal journal(folder.path());
   std::size_t expected = 0;
-  run_grid({make_trial("001_a"), make_trial("002_b")}, folder, [&](const Trial& trial) {
+  run_grid({make_trial("001_a"), make_trial("002_b")}, folder, journal, [&](const Trial& trial) {
     EXPECT_EQ(analysis::read_records("run/results.csv").size(), expected++);
     return fake_result(trial, analysis::Status::kOk);
   });
@@ -68,7 +70,8 @@ TEST(RunGridDeathTest, InterruptKeepsTheFinishedRows) {
   const TemporaryFolder temporary;
   const auto run = [] {
     const RunFolder folder("run", "none");
-    run_grid({make_trial("001_a"), make_trial("002_b")}, folder, [](const Trial& trial) {
+    Journal journal(folder.path());
+    run_grid({make_trial("001_a"), make_trial("002_b")}, folder, journal, [](const Trial& trial) {
       if (trial.trial_id == "002_b") {
         ::kill(::getpid(), SIGTERM);
         std::this_thread::sleep_for(std::chrono::minutes(5));
