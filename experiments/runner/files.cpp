@@ -22,14 +22,6 @@ namespace {
       path.string(), std::strerror(error)));
 }
 
-/// Calls again where a signal came between.
-template <class F>
-auto uninterrupted(const F& call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
-
 int open_file(const std::filesystem::path& path, int flags) {
   const int fd = uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); });
   if (fd < 0) fail(path, errno);

@@ -2,11 +2,20 @@
 // never sees half a file.
 #pragma once
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
 namespace attnlab::runner {
+
+/// The result of a system call, made again where a signal came between.
+template <class F>
+auto uninterrupted(const F& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
 
 /// Creates `directory` and its parents. Throws OutputError with path and cause.
 void make_directories(const std::filesystem::path& directory);

@@ -86,14 +86,14 @@ bool lies_under_outputs(const fs::path& path) {
 
 FolderLock::FolderLock(const fs::path& folder) {
   const fs::path lock = folder / ".lock";
-  fd_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  fd_ = uninterrupted([&] { return ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
   if (fd_ < 0) {
     throw OutputError(
         fmt::format("[output] cannot create {}: {}. Choose a folder that can be written "
                     "with run.dir=DIR.",
                     lock.string(), std::strerror(errno)));
   }
-  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  if (uninterrupted([&] { return ::flock(fd_, LOCK_EX | LOCK_NB); }) == 0) return;
   const int error = errno;
   ::close(fd_);
   if (error != EWOULDBLOCK) {
