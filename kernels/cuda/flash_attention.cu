@@ -35,9 +35,10 @@ Family choose_forward(const AttentionArgs& args, const DeviceModel& device) {
   return mma::supports_forward(args.shape, device) ? Family::kMma : Family::kSimt;
 }
 
-Family choose_backward(const AttentionShape& shape, const DeviceModel& device) {
-  check_shape(shape);
-  return mma::supports_backward(shape, device) ? Family::kMma : Family::kSimt;
+Family choose_backward(const AttentionBackwardArgs& args, const DeviceModel& device) {
+  check_shape(args.shape);
+  if (hopper::supports_backward(args, device)) return Family::kHopper;
+  return mma::supports_backward(args.shape, device) ? Family::kMma : Family::kSimt;
 }
 
 /// A contiguous tensor that starts at an aligned address and is never touched.
@@ -49,16 +50,24 @@ TensorView contiguous_view(const std::array<std::int64_t, 4>& sizes, DType dtype
           dtype};
 }
 
-AttentionArgs contiguous_args(const AttentionShape& s, bool plain_score) {
+AttentionBackwardArgs contiguous_args(const AttentionShape& s, bool plain_score) {
   const DType lse_dtype = s.dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
+  const TensorView q = contiguous_view({s.batch, s.heads, s.seqlen_q, s.head_dim}, s.dtype);
+  const TensorView k = contiguous_view({s.batch, s.kv_heads, s.seqlen_k, s.head_dim}, s.dtype);
+  const TensorView v = contiguous_view({s.batch, s.kv_heads, s.seqlen_k, s.head_dim_v}, s.dtype);
+  const TensorView out = contiguous_view({s.batch, s.heads, s.seqlen_q, s.head_dim_v}, s.dtype);
   return {.shape = s,
           .mask = {},
           .score = {.softcap = plain_score ? 0.0 : 1.0},
-          .q = contiguous_view({s.batch, s.heads, s.seqlen_q, s.head_dim}, s.dtype),
-          .k = contiguous_view({s.batch, s.kv_heads, s.seqlen_k, s.head_dim}, s.dtype),
-          .v = contiguous_view({s.batch, s.kv_heads, s.seqlen_k, s.head_dim_v}, s.dtype),
-          .out = contiguous_view({s.batch, s.heads, s.seqlen_q, s.head_dim_v}, s.dtype),
-          .lse = contiguous_view({s.batch, s.heads, s.seqlen_q, 1}, lse_dtype)};
+          .q = q,
+          .k = k,
+          .v = v,
+          .out = out,
+          .lse = contiguous_view({s.batch, s.heads, s.seqlen_q, 1}, lse_dtype),
+          .grad_out = out,
+          .grad_q = q,
+          .grad_k = k,
+          .grad_v = v};
 }
 
 }  // namespace
@@ -74,12 +83,31 @@ KernelPlan plan_flash_attention(const AttentionArgs& args, const DeviceModel& de
 
 KernelPlan plan_flash_attention(const AttentionShape& shape, bool plain_score,
                                 const DeviceModel& device) {
-  return plan_flash_attention(contiguous_args(shape, plain_score), device);
+  const AttentionBackwardArgs args = contiguous_args(shape, plain_score);
+  return plan_flash_attention(AttentionArgs{.shape = shape,
+                                            .mask = args.mask,
+                                            .score = args.score,
+                                            .q = args.q,
+                                            .k = args.k,
+                                            .v = args.v,
+                                            .out = args.out,
+                                            .lse = args.lse},
+                              device);
 }
 
-KernelPlan plan_flash_attention_backward(const AttentionShape& shape, const DeviceModel& device) {
-  return choose_backward(shape, device) == Family::kMma ? mma::plan_backward(shape, device)
-                                                        : simt::plan_backward(shape, device);
+KernelPlan plan_flash_attention_backward(const AttentionBackwardArgs& args,
+                                         const DeviceModel& device) {
+  switch (choose_backward(args, device)) {
+    case Family::kHopper: return hopper::plan_backward(args.shape, device);
+    case Family::kMma: return mma::plan_backward(args.shape, device);
+    case Family::kSimt: break;
+  }
+  return simt::plan_backward(args.shape, device);
+}
+
+KernelPlan plan_flash_attention_backward(const AttentionShape& shape, bool plain_score,
+                                         const DeviceModel& device) {
+  return plan_flash_attention_backward(contiguous_args(shape, plain_score), device);
 }
 
 void flash_attention(const AttentionArgs& args, const KernelPlan& plan,
@@ -94,10 +122,10 @@ void flash_attention(const AttentionArgs& args, const KernelPlan& plan,
 void flash_attention_backward(const AttentionBackwardArgs& args, const KernelPlan& plan,
                               std::span<std::byte> workspace, const DeviceModel& device,
                               Stream stream) {
-  if (choose_backward(args.shape, device) == Family::kMma) {
-    mma::run_backward(args, plan, workspace, device, stream);
-  } else {
-    simt::run_backward(args, plan, workspace, device, stream);
+  switch (choose_backward(args, device)) {
+    case Family::kHopper: return hopper::run_backward(args, plan, workspace, device, stream);
+    case Family::kMma: return mma::run_backward(args, plan, workspace, device, stream);
+    case Family::kSimt: return simt::run_backward(args, plan, workspace, device, stream);
   }
 }
 

@@ -24,7 +24,10 @@ KernelPlan plan_flash_attention(const AttentionArgs& args, const DeviceModel& de
 /// soft-cap or ALiBi (`plain_score` false).
 KernelPlan plan_flash_attention(const AttentionShape& shape, bool plain_score,
                                 const DeviceModel& device);
-KernelPlan plan_flash_attention_backward(const AttentionShape& shape, const DeviceModel& device);
+KernelPlan plan_flash_attention_backward(const AttentionBackwardArgs& args,
+                                         const DeviceModel& device);
+KernelPlan plan_flash_attention_backward(const AttentionShape& shape, bool plain_score,
+                                         const DeviceModel& device);
 
 /// All pointers of `args` are device memory (seqlens_k and alibi_slopes too); `workspace` is device
 /// memory of at least plan.workspace_bytes bytes, 256-byte aligned, any contents. The last

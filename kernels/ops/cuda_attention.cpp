@@ -68,7 +68,7 @@ Gradients run_cuda_backward(const CudaCall& call, const Tensor& grad_out, const 
                                    .grad_q = output_view(grad_q),
                                    .grad_k = output_view(grad_k),
                                    .grad_v = output_view(grad_v)};
-  const KernelPlan plan = cuda::plan_flash_attention_backward(shape, call.model());
+  const KernelPlan plan = cuda::plan_flash_attention_backward(args, call.model());
   const Tensor workspace = call.workspace(plan);
   cuda::flash_attention_backward(args, plan, bytes_of(workspace), call.model(), call.stream());
   return {grad_q, grad_k, grad_v};

@@ -147,7 +147,8 @@ class CudaDevice final : public Device {
     return from_kernel(cuda::plan_flash_attention(shape, kPlainScore, model()));
   }
   OpPlan plan_attention_backward(const AttentionShape& shape) const override {
-    return from_kernel(cuda::plan_flash_attention_backward(shape, model()));
+    constexpr bool kPlainScore = true;
+    return from_kernel(cuda::plan_flash_attention_backward(shape, kPlainScore, model()));
   }
   OpPlan plan_decode_attention(const AttentionShape& shape) const override {
     return from_kernel(cuda::plan_decode_attention(shape, model()));

@@ -48,29 +48,13 @@ struct Consumer {
     named_barrier_arrive(turn_barrier(next), 2 * kWarpgroup);
   }
 
-  /// One arrival for each warp, when all its lanes are done.
-  __device__ __forceinline__ static void release(Mbarrier* empty) {
-    sync_warp();
-    if (lane_idx() == 0) mbarrier_arrive(empty);
-  }
-
-  /// The same, by an arrival that needs the sums of weights (which are never below 0). Arrivals and
+  /// `release` by an arrival that needs the sums of weights (which are never below 0). Arrivals and
   /// waits keep their order, so a wait behind it comes after the softmax: without this dependence
   /// ptxas (13.0) moves the wait for P V ahead of the softmax, and nothing overlaps.
   __device__ __forceinline__ static void release_after(const RowStates& states, Mbarrier* empty) {
     sync_warp();
     const bool below = states.row[0].row_sum + states.row[1].row_sum < 0.0f;
     if (lane_idx() == 0 && !below) mbarrier_arrive(empty);
-  }
-
-  /// A tile of rows of the 128-byte swizzle; `panel_bytes` from one panel to the next.
-  __device__ __forceinline__ static std::uint64_t descriptor(const std::byte* tile,
-                                                             int panel_bytes) {
-    return shared_descriptor(tile, panel_bytes, 8 * kPanelRowBytes, Swizzle::k128);
-  }
-  /// The same operand `bytes` further on: the address is counted in 16 bytes from bit 0.
-  __device__ __forceinline__ static std::uint64_t advance(std::uint64_t descriptor, int bytes) {
-    return descriptor + static_cast<std::uint64_t>(bytes / 16);
   }
 
   /// Starts scores = Q K^T with the keys of the current stage; one group.

@@ -47,21 +47,9 @@ __device__ __forceinline__ void store_outputs(const Consumer<Tile>& consumer, co
                                               const float (&out)[Tile::kDim / 2]) {
   using T = typename Tile::T;
   std::byte* place = consumer.shared.queries(consumer.group);
-  const int lane = lane_idx();
-  const int row = warp_idx() % kWarpsPerGroup * 16 + lane % 16;
   // All warps of the group have read their queries.
   named_barrier_sync(group_barrier<Tile>(consumer.group), kWarpgroup);
-#pragma unroll
-  for (int pair = 0; pair < Tile::kDim / 16; ++pair) {
-    // Matrices: rows 0-7 and 8-15 of 8 columns, then of the next 8.
-    std::uint32_t packed[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      packed[i] = pack2<T>(out[8 * pair + 2 * i], out[8 * pair + 2 * i + 1]);
-    const int chunk = (2 * pair + lane / 16) % 8;
-    std::byte* panel = place + pair / 4 * Tile::kQueryPanelBytes;
-    store_matrix_x4(panel + row * kPanelRowBytes + (chunk ^ row % 8) * 16, packed);
-  }
+  write_fragment<T, Tile::kDim>(place, out);
   fence_proxy_async();
   named_barrier_sync(group_barrier<Tile>(consumer.group), kWarpgroup);
   if (thread_idx() % kWarpgroup != 0) return;

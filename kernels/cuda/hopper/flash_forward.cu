@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <string>
 
 #include "kernels/core/dispatch.h"
@@ -8,7 +6,7 @@
 #include "kernels/cuda/flash_attention.h"
 #include "kernels/cuda/hopper/flash.h"
 #include "kernels/cuda/hopper/flash_forward.cuh"
-#include "kernels/cuda/row_alignment.h"
+#include "kernels/cuda/hopper/tensor_tiles.h"
 
 namespace attnlab::cuda::hopper {
 namespace {
@@ -17,76 +15,10 @@ namespace {
 template <class T, int kDim>
 using TileOf = ForwardTile<T, kDim, kDim == 64 ? 3 : 2, kDim == 256 ? 64 : 128>;
 
-/// Positions and tiles are 32-bit numbers on the device, with room for one tile more.
-constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max() / 2;
-constexpr int kSmallestTileQ = 128;
-constexpr std::int64_t kMaxStrideBytes = std::int64_t{1} << 40;
-
-/// The reason why these kernels cannot take a shape, or an empty string.
-std::string shape_refusal(const AttentionShape& shape, const DeviceModel& device) {
-  if (device.compute_capability != 90) {
-    return "compute capability " + std::to_string(device.compute_capability) +
-           " is not supported; allowed: 90";
-  }
-  if (shape.dtype != DType::kBFloat16 && shape.dtype != DType::kFloat16) {
-    return std::string(dtype_name(shape.dtype)) + " is not supported; allowed: bfloat16, float16";
-  }
-  for (const std::int64_t dim : {shape.head_dim, shape.head_dim_v}) {
-    if (dim < 1 || dim > kMaxHeadDim) {
-      return "head dimension " + std::to_string(dim) + " is not supported; allowed: 1 to " +
-             std::to_string(kMaxHeadDim);
-    }
-  }
-  if (shape.kv_heads < 1 || shape.heads % shape.kv_heads != 0) {
-    return std::to_string(shape.heads) + " heads with " + std::to_string(shape.kv_heads) +
-           " kv_heads; heads must be a multiple of kv_heads";
-  }
-  const std::int64_t q_tiles = shape.seqlen_q / kSmallestTileQ + 1;
-  if (shape.seqlen_q > kMost || shape.seqlen_k > kMost ||
-      q_tiles * shape.heads * shape.batch > kMost) {
-    return "batch " + std::to_string(shape.batch) + " with " + std::to_string(shape.heads) +
-           " heads of lengths " + std::to_string(shape.seqlen_q) + " and " +
-           std::to_string(shape.seqlen_k) + " is too large; split the batch";
-  }
-  return {};
-}
-
-bool strides_fit(const TensorView& tensor) {
-  for (std::size_t dim = 0; dim < 3; ++dim) {
-    if (tensor.sizes[dim] <= 1) continue;
-    const std::int64_t stride = tensor.strides[dim] * element_size(tensor.dtype);
-    if (stride <= 0 || stride >= kMaxStrideBytes) return false;
-  }
-  return true;
-}
-
 std::string refusal(const AttentionArgs& args, const DeviceModel& device) {
-  std::string reason = shape_refusal(args.shape, device);
+  const std::string reason = shape_refusal(args.shape, device, kMaxHeadDim);
   if (!reason.empty()) return reason;
-  if (!is_plain(args.score)) return "soft-cap and ALiBi are not supported";
-  if (!(args.score.scale > 0.0) || !std::isfinite(args.score.scale)) {
-    return "scale " + std::to_string(args.score.scale) +
-           " is not supported; allowed: finite and above 0";
-  }
-  if (!rows_are_aligned({args.q, args.k, args.v, args.out})) {
-    return "rows of q, k, v or out are not aligned; allowed: multiples of 16 bytes";
-  }
-  for (const TensorView& tensor : {args.q, args.k, args.v, args.out}) {
-    if (!strides_fit(tensor)) return "a stride of q, k, v or out is 0, negative or too large";
-  }
-  return {};
-}
-
-/// Tiles of `rows` rows and one panel of columns. A dimension of size 1 has no stride of its own.
-TensorMap tile_map(const TensorView& tensor, int rows) {
-  const std::int64_t size = element_size(tensor.dtype);
-  const auto stride = [&](std::size_t dim) {
-    return tensor.sizes[dim] > 1 ? tensor.strides[dim] * size : std::int64_t{16};
-  };
-  return encode_tensor_map(tensor.data, tensor.dtype,
-                           {tensor.sizes[3], tensor.sizes[2], tensor.sizes[1], tensor.sizes[0]},
-                           {0, stride(2), stride(1), stride(0)}, {kPanel, rows, 1, 1},
-                           Swizzle::k128);
+  return call_refusal(args.score, {args.q, args.k, args.v, args.out}, "q, k, v or out");
 }
 
 template <class Tile>
@@ -128,7 +60,7 @@ bool supports_forward(const AttentionArgs& args, const DeviceModel& device) {
 }
 
 KernelPlan plan_forward(const AttentionShape& shape, const DeviceModel& device) {
-  const std::string reason = shape_refusal(shape, device);
+  const std::string reason = shape_refusal(shape, device, kMaxHeadDim);
   if (!reason.empty()) throw UnsupportedError("[flash_attention] " + reason + ".");
   return {shape.dtype == DType::kBFloat16 ? "cuda_flash_sm90_bf16" : "cuda_flash_sm90_f16", 1, 0};
 }

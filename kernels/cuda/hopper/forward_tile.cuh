@@ -5,22 +5,10 @@
 #include <cstdint>
 
 #include "kernels/core/attention_args.h"
+#include "kernels/cuda/hopper/shared_tile.cuh"
 #include "kernels/cuda/hopper/tile_schedule.h"
-#include "kernels/cuda/ptx.h"
 
 namespace attnlab::cuda::hopper {
-
-inline constexpr int kWarpgroup = 128;
-inline constexpr int kWarpsPerGroup = 4;
-/// Rows of a warpgroup's products.
-inline constexpr int kGroupRows = 64;
-/// Columns of 16-bit elements in a row of the 128-byte swizzle. A tile of more columns is stored as
-/// panels [rows][kPanel] of whole rows, one behind the other.
-inline constexpr int kPanel = 64;
-inline constexpr int kPanelRowBytes = 128;
-inline constexpr int kStages = 2;
-/// Warps of the producer warpgroup that check values (producer.cuh); the first warp copies.
-inline constexpr int kCheckingWarps = kWarpsPerGroup - 1;
 
 /// Sizes for head dimensions up to kDimension: `kConsumersOf` warpgroups of 64 queries each against
 /// kKeys keys at a time. What limits them: registers (scores, their 16-bit copy and the sums: kKeys
@@ -83,17 +71,6 @@ struct SharedLayout {
   }
   __device__ Barriers<Tile>& barriers() const {
     return *reinterpret_cast<Barriers<Tile>*>(base + kBarriersAt);
-  }
-};
-
-/// A place in a ring of kStages and the parity of its current round.
-struct RingPosition {
-  int stage = 0;
-  int parity = 0;
-
-  __device__ void advance() {
-    stage = stage + 1 == kStages ? 0 : stage + 1;
-    parity ^= stage == 0 ? 1 : 0;
   }
 };
 

@@ -6,18 +6,6 @@
 
 namespace attnlab::cuda::hopper {
 
-/// A tile of rows from `row` on, panel by panel.
-template <int kPanels>
-__device__ __forceinline__ void load_panels(std::byte* shared, int panel_bytes,
-                                            const TensorMap* map, Mbarrier* full, int row, int head,
-                                            int batch_idx) {
-  mbarrier_arrive_expect(full, kPanels * panel_bytes);
-#pragma unroll
-  for (int panel = 0; panel < kPanels; ++panel) {
-    tma_load_4d(shared + panel * panel_bytes, map, full, panel * kPanel, row, head, batch_idx);
-  }
-}
-
 /// Run by one thread. Keys go one block ahead of values, as consumers use them, and the first keys
 /// of a tile ahead of its queries, whose place is taken until the last tile's outputs have left.
 template <class Tile>
@@ -57,39 +45,6 @@ __device__ void produce(const TensorMap* q_map, const TensorMap* k_map, const Te
   });
 }
 
-/// Both 16-bit halves of `pair` with NaN and infinities replaced by 0.
-template <class T>
-__device__ __forceinline__ std::uint32_t finite_or_zero(std::uint32_t pair) {
-  constexpr std::uint32_t kExponent = std::is_same_v<T, bfloat16> ? 0x7f80u : 0x7c00u;
-  if ((pair & kExponent) == kExponent) pair &= 0xffff0000u;
-  if ((pair & (kExponent << 16)) == kExponent << 16) pair &= 0x0000ffffu;
-  return pair;
-}
-
-/// Makes a tile of values finite. Returns whether an element of this thread was not.
-template <class Tile>
-__device__ bool make_finite(std::byte* values, int thread) {
-  struct alignas(16) Chunk {
-    std::uint32_t pairs[4];
-  };
-  bool repaired = false;
-  auto* chunks = reinterpret_cast<Chunk*>(values);
-#pragma unroll 1
-  for (int i = thread; i < Tile::kKeyBytes / 16; i += kCheckingWarps * 32) {
-    Chunk chunk = chunks[i];
-    bool changed = false;
-#pragma unroll
-    for (std::uint32_t& pair : chunk.pairs) {
-      const std::uint32_t finite = finite_or_zero<typename Tile::T>(pair);
-      changed |= finite != pair;
-      pair = finite;
-    }
-    if (changed) chunks[i] = chunk;
-    repaired |= changed;
-  }
-  return repaired;
-}
-
 /// Run by the checking warps, `thread` counted among them. A weight that is masked is 0, but 0 *
 /// NaN is not: in partial blocks, where weights are masked, values are made finite before consumers
 /// read them. Consumers add what was taken away to the rows that see it (repair_outputs).
@@ -104,7 +59,8 @@ __device__ void check_values(const ForwardParams<typename Tile::T>& params,
       mbarrier_wait(&barriers.v_full[v_at.stage], v_at.parity);
       bool repaired = false;
       if (blocks.template is_partial<Tile::kTileK>(block)) {
-        repaired = make_finite<Tile>(shared.values(v_at.stage), thread);
+        repaired = clear_non_finite<typename Tile::T>(shared.values(v_at.stage), Tile::kKeyBytes,
+                                                      thread, kCheckingWarps * 32);
         fence_proxy_async();
       }
       repaired = any_in_warp(repaired);

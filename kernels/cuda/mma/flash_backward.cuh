@@ -7,6 +7,7 @@
 // again as forward made them; P and dS are rounded to 16 bits for the products, as P is in forward.
 #pragma once
 
+#include "kernels/cuda/device/backward_rows.cuh"
 #include "kernels/cuda/mma/rows.cuh"
 
 namespace attnlab::cuda::mma {
@@ -33,47 +34,6 @@ struct BackwardTile {
   /// Two tiles of rows; two of columns, twice.
   static constexpr int kSharedBytes =
       static_cast<int>(sizeof(T)) * kDim * (2 * kRows + 4 * kColumns);
-};
-
-/// Per query row, `[batch, heads, seqlen_q]`.
-struct RowStatistics {
-  float*
-      reference;  ///< lse in units of log2; +inf for a row without keys, whose weights are then 0
-  float* delta;   ///< sum(dO * O)
-};
-
-inline constexpr int kStatisticsThreads = 128;
-
-/// One warp per query row; grid x = rows / 4, rounded up.
-template <class T>
-__global__ void __launch_bounds__(kStatisticsThreads)
-    flash_backward_rows(const __grid_constant__ AttentionBackwardArgs args,
-                        const RowStatistics statistics) {
-  const AttentionShape& shape = args.shape;
-  const std::int64_t row =
-      static_cast<std::int64_t>(block_idx_x()) * (kStatisticsThreads / 32) + warp_idx();
-  if (row >= shape.batch * shape.heads * shape.seqlen_q) return;
-  const std::int64_t q_idx = row % shape.seqlen_q;
-  const std::int64_t head = row / shape.seqlen_q % shape.heads;
-  const std::int64_t batch_idx = row / shape.seqlen_q / shape.heads;
-  const T* const out = args.out.as<const T>().row(batch_idx, head, q_idx);
-  const T* const grad_out = args.grad_out.as<const T>().row(batch_idx, head, q_idx);
-  float sum = 0.0f;
-  for (std::int64_t c = lane_idx(); c < shape.head_dim_v; c += 32) {
-    sum = fmaf(to_float(out[c]), to_float(grad_out[c]), sum);
-  }
-#pragma unroll
-  for (int other = 1; other < 32; other *= 2) sum += shuffle_xor(sum, other);
-  if (lane_idx() != 0) return;
-  const float lse = *args.lse.as<const float>().row(batch_idx, head, q_idx);
-  statistics.reference[row] = lse == -kInfinity ? kInfinity : static_cast<float>(lse * kLog2E);
-  statistics.delta[row] = sum;
-}
-
-/// The numbers of one query that weights and gradients of its pairs need.
-struct QueryTerms {
-  float reference;
-  float delta;
 };
 
 /// One block per kRows rows; grid x = row tiles * heads of the rows * batch. `aligned`: 16-byte
@@ -150,14 +110,14 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kMinBlocks)
   const auto terms_of = [&](std::int64_t head, std::int64_t q_idx, bool exists) {
     const std::int64_t at = (batch_idx * shape.heads + head) * shape.seqlen_q + q_idx;
     return exists ? QueryTerms{statistics.reference[at], statistics.delta[at]}
-                  : QueryTerms{kInfinity, 0.0f};
+                  : terms_of_no_query();
   };
 
   typename Tile::Sums sums_a;
   typename Tile::Sums sums_b;
   if constexpr (kFirst) clear(sums_a);
   if constexpr (kSecond) clear(sums_b);
-  QueryTerms row_terms[2] = {{kInfinity, 0.0f}, {kInfinity, 0.0f}};
+  QueryTerms row_terms[2] = {terms_of_no_query(), terms_of_no_query()};
   if (steps > 0) {
     copy_tile<Tile::kRows, Tile::kDim, Tile::kThreads>(source_a, row_tile_a);
     copy_tile<Tile::kRows, Tile::kDim, Tile::kThreads>(
