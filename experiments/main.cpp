@@ -33,8 +33,8 @@ constexpr int kExitOutput = 1;
 constexpr int kExitUsage = 2;
 
 /// Runs what is due of a run, new or resumed, and shows all of its rows.
-int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
-            const cli::LoadedRegistry& loaded, runner::Retry retry) {
+int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
+                const cli::LoadedRegistry& loaded, runner::Retry retry) {
   std::vector<runner::Trial> trials = run.trials;
   runner::set_resume_keys(trials, loaded.registry, runner::build_id(run.plugins));
   runner::Journal journal(folder.path(), runner::trial_ids(trials));
@@ -52,6 +52,17 @@ int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
                           : runner::run_isolated_trial(trial, isolation, identity);
       });
   return cli::report_outcome(outcome, folder.path());
+}
+
+/// The same; where the folder cannot be written, the message says how to go on.
+int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
+            const cli::LoadedRegistry& loaded, runner::Retry retry) {
+  try {
+    return measure_due(run, folder, loaded, retry);
+  } catch (const OutputError& error) {
+    throw OutputError(std::string(error.what()) +
+                      "\ngo on with: " + runner::resume_command(folder.path(), retry));
+  }
 }
 
 /// The trials of the words of the command line, with the configs as they are now.

@@ -16,6 +16,8 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -111,6 +113,35 @@ std::int64_t resident_bytes(pid_t pid) {
   return file ? resident * ::sysconf(_SC_PAGESIZE) : 0;
 }
 
+/// Groups of children that have not been collected, whose numbers are so not given to others.
+class RunningGroups {
+ public:
+  /// Starts a child and keeps it, with no moment between at which it is missing.
+  template <class Start>
+  void start(const Start& start) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const pid_t pid = start();
+    if (pid > 0) groups_.insert(pid);
+  }
+  void forget(pid_t pid) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    groups_.erase(pid);
+  }
+  void kill() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const pid_t pid : groups_) ::kill(-pid, SIGKILL);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<pid_t> groups_;
+};
+
+RunningGroups& running_groups() {
+  static RunningGroups groups;
+  return groups;
+}
+
 class RunningChild {
  public:
   explicit RunningChild(const ChildRequest& request)
@@ -126,14 +157,19 @@ class RunningChild {
     }
     arguments.push_back(nullptr);
     const SpawnPlan plan(input.get(), output.write_end.get(), result.write_end.get());
-    const int error = ::posix_spawn(&pid_, arguments[0], &plan.actions, &plan.attributes,
-                                    arguments.data(), environ);
+    int error = 0;
+    running_groups().start([&] {
+      error = ::posix_spawn(&pid_, arguments[0], &plan.actions, &plan.attributes, arguments.data(),
+                            environ);
+      return error == 0 ? pid_ : -1;
+    });
     if (error != 0) fail("cannot start a child", error);
     output_pipe_ = std::move(output.read_end);
     result_pipe_ = std::move(result.read_end);
     exit_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     if (exit_.get() < 0) {
       ::kill(-pid_, SIGKILL);
+      running_groups().forget(pid_);
       fail("cannot watch a child");
     }
     if (request.time_limit_s > 0) deadline_ = after(started_, request.time_limit_s);
@@ -213,6 +249,7 @@ class RunningChild {
   }
 
   ChildResult collect() {
+    running_groups().forget(pid_);
     int status = 0;
     rusage usage{};
     while (::wait4(pid_, &status, 0, &usage) < 0) {
@@ -246,6 +283,8 @@ class RunningChild {
 }  // namespace
 
 ChildResult run_child(const ChildRequest& request) { return RunningChild(request).wait(); }
+
+void kill_running_children() { running_groups().kill(); }
 
 bool die_with_parent(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -42,6 +42,11 @@ struct ChildResult {
 /// could be started.
 ChildResult run_child(const ChildRequest& request);
 
+/// Kills the groups of all children that `run_child` waits for in other threads, so that nothing
+/// that they started lives on when this process ends. Their run_child returns as for any killed
+/// child.
+void kill_running_children();
+
 /// For the child's start: it is killed when the thread that started it ends, however that ends.
 /// Returns false where `parent`, the process that started it, has ended already.
 bool die_with_parent(pid_t parent);

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "analysis/format.h"
+#include "experiments/process/child_process.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/journal.h"
 #include "experiments/runner/progress.h"
@@ -44,6 +45,7 @@ RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder, J
                     const TrialFunction& run_one) {
   Progress progress(std::cerr, trials.size(), stderr_is_interactive());
   InterruptGuard interrupt([&] {
+    process::kill_running_children();
     progress.clear_running();
     std::cerr << fmt::format(
                      "interrupted after {} of {} trials; their rows are in {}\ngo on with: {}\n",

@@ -37,6 +37,12 @@ void close_descriptors() {
   for (int fd = 0; fd < 64; ++fd) ::close(fd);
 }
 
+/// A program that nobody ends; the process that runs the trials is in its words.
+void start_sleep() {
+  const std::string seconds = "3599." + std::to_string(::getppid());
+  if (::fork() == 0) ::execl("/bin/sleep", "sleep", seconds.c_str(), nullptr);
+}
+
 class Misbehaving : public attnlab::Variant {
  public:
   explicit Misbehaving(std::string how) : how_(std::move(how)) {}
@@ -58,7 +64,8 @@ class Misbehaving : public attnlab::Variant {
     if (how_ == "segv") ::raise(SIGSEGV);
     if (how_ == "exit7") ::_exit(7);
     if (how_ == "exit0") ::_exit(0);
-    if (how_ == "hang") std::this_thread::sleep_for(std::chrono::hours(1));
+    if (how_ == "child") start_sleep();
+    if (how_ == "hang" || how_ == "child") std::this_thread::sleep_for(std::chrono::hours(1));
     if (how_ == "memory") hold_memory();
     if (how_ == "output") write_gibibyte();
     if (how_ == "close") close_descriptors();

@@ -103,25 +103,42 @@ std::vector<pid_t> processes_with(const std::string& word) {
   return found;
 }
 
-TEST(Misbehaviour, AKilledRunTakesItsWorkerAlong) {
-  const Workplace workplace;
+/// A run whose trial hangs, in the way of `how`.
+Process start_hanging(const Workplace& workplace, const std::string& how) {
   std::vector<std::string> words = {ATTNLAB_PROGRAM};
-  for (const std::string& word : tiny({"variant=misbehaving", "+variant.how=hang", "run.dir=here",
+  for (const std::string& word : tiny({"variant=misbehaving", "+variant.how=" + how, "run.dir=here",
                                        "--plugin", ATTNLAB_MISBEHAVING_PLUGIN})) {
     words.push_back(word);
   }
-  Process run(words, workplace.path());
+  return {words, workplace.path()};
+}
+
+/// Waits until there is a process with `word`, or none.
+bool becomes(bool there, const std::string& word) {
+  for (int i = 0; i < 1500 && processes_with(word).empty() == there; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return processes_with(word).empty() != there;
+}
+
+TEST(Misbehaviour, AKilledRunTakesItsWorkerAlong) {
+  const Workplace workplace;
+  Process run = start_hanging(workplace, "hang");
   const std::string worker = "worker" + std::string(1, '\0') + std::to_string(run.pid());
-  const auto wait_for = [&](bool there) {
-    for (int i = 0; i < 1500 && processes_with(worker).empty() == there; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return processes_with(worker).empty() != there;
-  };
-  ASSERT_TRUE(wait_for(true));
+  ASSERT_TRUE(becomes(true, worker));
   run.send(SIGKILL);
   EXPECT_EQ(run.wait().exit_code, 128 + SIGKILL);
-  EXPECT_TRUE(wait_for(false));
+  EXPECT_TRUE(becomes(false, worker));
+}
+
+TEST(Misbehaviour, AnInterruptedRunTakesAlongWhatItsWorkerStarted) {
+  const Workplace workplace;
+  Process run = start_hanging(workplace, "child");
+  const std::string sleeper = "3599." + std::to_string(run.pid());
+  ASSERT_TRUE(becomes(true, sleeper));
+  run.send(SIGINT);
+  EXPECT_EQ(run.wait().exit_code, 130);
+  EXPECT_TRUE(becomes(false, sleeper));
 }
 
 }  // namespace
