@@ -95,6 +95,7 @@ int resume(const cli::Arguments& arguments) {
   const cli::LoadedRegistry loaded = cli::load_registry(frozen.plugins);
   if (cli::names_trials(arguments)) {
     const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
+    cli::check_same_folder(config::parse_run(jobs.front().config).dir, arguments.resume);
     runner::check_same_trials(frozen.trials, compose_trials(arguments, jobs, loaded.registry));
   }
   runner::check_devices(frozen.trials);

@@ -11,6 +11,7 @@
 #include "analysis/summary.h"
 #include "experiments/cli/output.h"
 #include "experiments/config/emit_yaml.h"
+#include "kernels/core/error.h"
 
 namespace attnlab::cli {
 namespace {
@@ -117,6 +118,15 @@ std::string environment_text(const measure::Environment& environment,
 bool names_trials(const Arguments& arguments) {
   return !arguments.words.empty() || !arguments.config_dir.empty() ||
          !arguments.config_name.empty();
+}
+
+void check_same_folder(const std::string& run_dir, const std::string& resumed) {
+  std::error_code ignored;
+  if (run_dir.empty() || std::filesystem::equivalent(run_dir, resumed, ignored)) return;
+  throw ConfigError(fmt::format(
+      "[run] run.dir is {}, --resume names {}. A run stays in its folder: leave run.dir "
+      "out.",
+      run_dir, resumed));
 }
 
 void print_plan(const runner::ResumePlan& plan, std::size_t trials,

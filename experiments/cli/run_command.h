@@ -35,6 +35,10 @@ std::string environment_text(const measure::Environment& environment,
 /// Whether the command line says what to run, so that --resume has something to compare with.
 bool names_trials(const Arguments& arguments);
 
+/// Throws ConfigError where `run_dir` (run.dir; empty = not given) is another folder than that of
+/// --resume.
+void check_same_folder(const std::string& run_dir, const std::string& resumed);
+
 /// What a resumed run has already, on stderr; nothing for a new one.
 void print_plan(const runner::ResumePlan& plan, std::size_t trials,
                 const std::filesystem::path& folder);

@@ -100,6 +100,11 @@ TEST(Resume, OfAFinishedRunDoesNothing) {
     EXPECT_EQ(read_text(workplace.path() / "here/samples.csv"), samples);
   }
   EXPECT_FALSE(fs::exists(workplace.path() / "here/environment-2.json"));
+
+  again.emplace_back("run.dir=elsewhere");
+  const Result elsewhere = workplace.run(again);
+  EXPECT_EQ(elsewhere.exit_code, 2);
+  EXPECT_THAT(elsewhere.err, HasSubstr("run.dir is elsewhere, --resume names here"));
 }
 
 TEST(Resume, RetryRunsAgainWhatDidNotPassAndCountsAttempts) {
