@@ -9,6 +9,7 @@
 #include <cstring>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "kernels/core/error.h"
 
@@ -51,15 +52,6 @@ void write_all(const std::filesystem::path& path, int fd, std::string_view text)
   }
 }
 
-/// The name of a new file is only durable once its folder is.
-void sync_folder_of(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
-  const bool synced = uninterrupted([&] { return ::fsync(directory.get()); }) == 0;
-  // EINVAL: a file system that knows no such thing.
-  if (!synced && errno != EINVAL) fail(folder, errno);
-}
-
 void write_and_sync(const std::filesystem::path& path, std::string_view text) {
   const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
   write_all(path, file.get(), text);
@@ -68,10 +60,25 @@ void write_and_sync(const std::filesystem::path& path, std::string_view text) {
 
 }  // namespace
 
+void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const Descriptor directory(folder, O_RDONLY | O_DIRECTORY);
+  const bool synced = uninterrupted([&] { return ::fsync(directory.get()); }) == 0;
+  // EINVAL: a file system that knows no such thing.
+  if (!synced && errno != EINVAL) fail(folder, errno);
+}
+
 void make_directories(const std::filesystem::path& directory) {
   std::error_code error;
+  std::vector<std::filesystem::path> missing;
+  std::filesystem::path path = std::filesystem::absolute(directory);
+  for (; path.has_relative_path() && !std::filesystem::exists(path, error);
+       path = path.parent_path()) {
+    missing.push_back(path);
+  }
   std::filesystem::create_directories(directory, error);
   if (error) fail(directory, error.value());
+  for (const std::filesystem::path& made : missing) sync_folder_of(made);
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) {

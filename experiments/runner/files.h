@@ -17,13 +17,16 @@ auto uninterrupted(const F& call) {
   return result;
 }
 
-/// Creates `directory` and its parents. Throws OutputError with path and cause.
+/// Creates `directory` and its parents, durably. Throws OutputError with path and cause.
 void make_directories(const std::filesystem::path& directory);
 
 /// Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the folder, so
 /// that after a crash the old or the new text is there, never a mixture (Pillai et al., OSDI 2014).
 /// Throws OutputError with path and cause.
 void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Makes the name of `path`, a file or folder, as durable as it is itself. Throws OutputError.
+void sync_folder_of(const std::filesystem::path& path);
 
 /// The bytes of a file. Throws OutputError with path and cause.
 std::string read_file(const std::filesystem::path& path);

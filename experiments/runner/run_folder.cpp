@@ -40,7 +40,10 @@ fs::path make_dated_folder(const std::string& experiment) {
   for (int attempt = 1;; ++attempt) {
     const fs::path path = parent / (attempt == 1 ? stamp : fmt::format("{}_{}", stamp, attempt));
     std::error_code error;
-    if (fs::create_directory(path, error)) return path;
+    if (fs::create_directory(path, error)) {
+      sync_folder_of(path);
+      return path;
+    }
     if (error) {
       throw OutputError(
           fmt::format("[output] cannot create {}: {}. Choose another folder with "
