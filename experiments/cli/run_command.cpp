@@ -138,8 +138,8 @@ void print_plan(const runner::ResumePlan& plan, std::size_t trials,
   }
   if (plan.kept_of_another_build > 0) {
     std::cerr << fmt::format(
-        "{} rows that are kept were measured by another build of attnlab, or with other files of "
-        "its plugins. To measure all such rows again: {}\n",
+        "rows that another build of attnlab, or other files of its plugins, measured and that are "
+        "kept: {}. To measure them again, and whatever did not pass: {}\n",
         plan.kept_of_another_build, runner::resume_command(folder, runner::Retry::kAll));
   }
   std::cerr << std::flush;

@@ -154,7 +154,7 @@ TEST(Resume, RowsOfAnotherBuildAreNamedAndKept) {
   // Bytes after its end: another file, which loads as before.
   std::ofstream(plugin, std::ios::app) << "changed";
   const Result result = workplace.run({"run", "--resume", "here"});
-  EXPECT_THAT(result.err, HasSubstr("1 rows that are kept were measured by another build"));
+  EXPECT_THAT(result.err, HasSubstr("measured and that are kept: 1. To measure"));
   EXPECT_EQ(rows(workplace).size(), 2u);
   const Result all = workplace.run({"run", "--resume", "here", "--retry", "all"});
   EXPECT_THAT(all.err, Not(HasSubstr("another build")));
