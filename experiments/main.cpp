@@ -20,6 +20,7 @@
 #include "experiments/runner/grid.h"
 #include "experiments/runner/isolated_trial.h"
 #include "experiments/runner/journal.h"
+#include "experiments/runner/order.h"
 #include "experiments/runner/resume.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/run_grid.h"
@@ -44,10 +45,12 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
 
   const runner::RunIdentity identity{run.run_id, measure::read_environment()};
   folder.write_environment(cli::environment_text(identity.environment, loaded.plugins));
-  const bool in_process = runner::run_config(run).isolation == "none";
+  const config::RunConfig config = runner::run_config(run);
+  const bool in_process = config.isolation == "none";
+  const std::vector<runner::Trial> due = runner::ordered(plan.due, config.order, config.seed);
   const runner::IsolationContext isolation{run.plugins};
   const runner::RunOutcome outcome =
-      runner::run_grid(plan.due, folder, journal, [&](const runner::Trial& trial) {
+      runner::run_grid(due, folder, journal, [&](const runner::Trial& trial) {
         return in_process ? runner::run_trial(trial, loaded.registry, identity)
                           : runner::run_isolated_trial(trial, isolation, identity);
       });

@@ -11,10 +11,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <string>
 #include <vector>
 
+#include "experiments/measure/cpus.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::bench {
@@ -25,30 +25,6 @@ cpu_set_t allowed_cpus() {
   CPU_ZERO(&set);
   sched_getaffinity(0, sizeof(set), &set);
   return set;
-}
-
-/// Siblings of a physical core share this text; unique where the system does not say.
-std::string core_of(int cpu) {
-  std::ifstream file(
-      fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu));
-  std::string text;
-  return std::getline(file, text) ? text : fmt::format("cpu {}", cpu);
-}
-
-/// One CPU of each core, then the others.
-std::vector<int> cpus_by_core() {
-  const cpu_set_t allowed = allowed_cpus();
-  std::vector<int> first, rest;
-  std::vector<std::string> seen;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &allowed) == 0) continue;
-    const std::string core = core_of(cpu);
-    const bool is_new = std::find(seen.begin(), seen.end(), core) == seen.end();
-    (is_new ? first : rest).push_back(cpu);
-    if (is_new) seen.push_back(core);
-  }
-  first.insert(first.end(), rest.begin(), rest.end());
-  return first;
 }
 
 }  // namespace
@@ -62,7 +38,7 @@ int available_cpus() {
 
 void pin_by_restart(int max_threads, char** argv) {
   if (std::getenv("OMP_PLACES") != nullptr) return;
-  const std::vector<int> cpus = cpus_by_core();
+  const std::vector<int> cpus = measure::cpus_by_core();
   if (max_threads > static_cast<int>(cpus.size())) {
     throw ConfigError(fmt::format(
         "[bench] --threads asks for {} threads, this process may use {} CPUs; ask for fewer",

@@ -36,7 +36,8 @@ int worker_command(const Arguments& arguments) {
   const runner::WorkerTask task = runner::decode_task(text);
   const LoadedRegistry loaded = load_registry(task.plugins);
   if (task.trial.config.device == "cuda") ops::cuda_device();
-  const runner::TrialResult result = runner::measure_here(task.trial, loaded.registry);
+  const runner::TrialResult result =
+      runner::measure_here(task.trial, loaded.registry, runner::Pinning::kAsConfigured);
   const std::string frame = process::encode_frame(runner::encode_result(result));
   return process::write_all(process::kResultDescriptor, frame) ? 0 : kExitFailed;
 }

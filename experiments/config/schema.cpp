@@ -271,6 +271,8 @@ void read_measure(const Reader& reader, TrialConfig& trial) {
   trial.min_samples = reader.get_int("measure.min_samples");
   trial.max_samples = reader.get_int("measure.max_samples");
   trial.error_rows = reader.get_int("measure.error_rows");
+  trial.rel_width = reader.get_float("measure.rel_width");
+  trial.measure_time = reader.get_bool("measure.time");
   trial.l2_flush = reader.get_bool("measure.l2_flush");
   trial.memory_limit_bytes = reader.get_bytes("limits.memory");
   trial.time_limit_s = reader.get_float("limits.time_s");
@@ -299,6 +301,7 @@ TrialConfig parse_trial(const Tree& config) {
   trial.threads = static_cast<int>(reader.get_int("threads"));
   trial.inputs = reader.get_string("inputs.name");
   trial.inputs_options = reader.get_options("inputs");
+  trial.pin = reader.get_bool("run.pin");
   read_measure(reader, trial);
   return trial;
 }
@@ -310,6 +313,8 @@ RunConfig parse_run(const Tree& config) {
   check_experiment(reader, run.experiment);
   run.dir = reader.get_string("run.dir");
   run.isolation = reader.get_string("run.isolation");
+  run.order = reader.get_string("order");
+  run.seed = static_cast<std::uint64_t>(reader.get_int("seed"));
   run.plugins = reader.get_strings("plugins");
   return run;
 }

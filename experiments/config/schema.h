@@ -68,9 +68,12 @@ struct TrialConfig {
   std::int64_t min_samples = 0;
   std::int64_t max_samples = 0;
   std::int64_t error_rows = 0;
+  double rel_width = 0;
+  bool measure_time = true;  ///< measure.time
   bool l2_flush = true;
   std::int64_t memory_limit_bytes = 0;  ///< 0 = what the machine can give
   double time_limit_s = 0;              ///< 0 = no limit
+  bool pin = true;                      ///< run.pin: bind threads of a worker to CPUs
 };
 
 /// What concerns the run as a whole.
@@ -78,6 +81,8 @@ struct RunConfig {
   std::string experiment;
   std::string dir;        ///< empty = outputs/<experiment>/<date>_<time>
   std::string isolation;  ///< process, none
+  std::string order;      ///< sequential, shuffled, interleaved
+  std::uint64_t seed = 0;
   std::vector<std::string> plugins;
 };
 

@@ -8,6 +8,8 @@
 #include <functional>
 #include <limits>
 #include <new>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "analysis/format.h"
@@ -15,6 +17,7 @@
 #include "experiments/measure/gradients.h"
 #include "experiments/measure/memory.h"
 #include "experiments/measure/memory_pass.h"
+#include "experiments/measure/noise.h"
 #include "kernels/core/error.h"
 #include "kernels/ops/device.h"
 
@@ -99,18 +102,6 @@ void run_once(const Variant& variant, const TrialInputs& made, const Problem& pr
   backward(variant.forward(leaves).out, leaves, made.grad_out);
 }
 
-/// A row whose times were taken with a lowered clock says so.
-std::string clock_note() {
-  const ops::DeviceClocks clocks = ops::cuda_device().clocks();
-  if (clocks.throttle_reasons.empty()) return "";
-  std::string reasons;
-  for (const std::string& reason : clocks.throttle_reasons) {
-    reasons += (reasons.empty() ? "" : ", ") + reason;
-  }
-  return fmt::format("note: the GPU's clock was held back ({}; {} of {} MHz, {} C, {} W)", reasons,
-                     clocks.sm_mhz, clocks.sm_max_mhz, clocks.temperature_c, clocks.power_w);
-}
-
 bool is_measured_here(Direction direction) {
   return direction == Direction::kForward || direction == Direction::kBackward ||
          direction == Direction::kForwardBackward;
@@ -175,11 +166,17 @@ void measure(const Variant& variant, const Problem& problem, const MeasureOption
     if (!accuracy.passed) return end_with(record, Status::kWrong, accuracy.reason);
   }
   const AllocationLimit allocation_limit(left);
-  SpeedResult speed = time_direction(variant, made, problem, options.speed);
-  fill_speed(speed, record);
-  trial.samples_ms = std::move(speed.samples_ms);
   record.status = Status::kOk;
-  if (on_cuda) record.reason = clock_note();
+  if (!options.measure_time) return;
+  const NoiseWatch watch(options.pin_threads);
+  SpeedResult speed = time_direction(variant, made, problem, options.speed);
+  std::optional<ops::DeviceClocks> clocks;
+  if (on_cuda) clocks = ops::cuda_device().clocks();
+  const Noise noise = watch.finish(speed, clocks ? &*clocks : nullptr);
+  fill_speed(speed, record);
+  record.reason = noise_reason(noise);
+  trial.samples_ms = std::move(speed.samples_ms);
+  trial.notes = nlohmann::ordered_json{{"noise", to_json(noise)}}.dump();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "analysis/record.h"
@@ -16,6 +17,10 @@ struct MeasureOptions {
   std::int64_t error_rows = 64;
   /// Tensor bytes that the trial may have alive at once; 0 = what the machine can still give.
   std::int64_t memory_limit_bytes = 0;
+  bool measure_time = true;  ///< else memory and errors only
+  /// > 0: before the samples are taken, so many threads are bound to a CPU each, for the rest of
+  /// the process.
+  int pin_threads = 0;
 };
 
 struct TrialMeasurement {
@@ -23,7 +28,8 @@ struct TrialMeasurement {
   /// gbps,
   /// *_bytes, error_*, approx_error. The others are the caller's.
   analysis::Record record;
-  std::vector<double> samples_ms;  ///< empty where the status is not ok
+  std::vector<double> samples_ms;  ///< empty where the status is not ok or no time was measured
+  std::string notes;               ///< "", or the JSON object {"noise": ...} of noise.h
 };
 
 /// supports -> plan -> predicted memory against the limit -> inputs -> one run for memory (also the
@@ -33,7 +39,7 @@ struct TrialMeasurement {
 /// timed. ConfigError of the inputs is thrown on. `inputs.problem` is replaced by `problem`.
 /// Installs the counting allocator. Threads are the caller's affair (at::set_num_threads). CPU and
 /// CUDA (where a warm-up run comes before the one for memory, so that what libraries take once is
-/// not counted, and a clock that was held back is noted in the reason of an ok row); directions
+/// not counted); a noisy ok row has the cause in its reason; directions
 /// forward, backward and forward_backward, else status unsupported.
 TrialMeasurement measure_trial(const Variant& variant, const Problem& problem,
                                const MeasureOptions& options, InputsRequest inputs);

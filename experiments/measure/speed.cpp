@@ -22,12 +22,14 @@ constexpr const char* kName = "attnlab_trial";
 
 void check(const SpeedOptions& options) {
   const bool ok = options.warmup_s >= 0 && options.max_time_s > 0 && options.min_samples >= 1 &&
-                  options.max_samples >= options.min_samples && options.max_samples <= 1'000'000;
+                  options.max_samples >= options.min_samples && options.max_samples <= 1'000'000 &&
+                  options.rel_width >= 0;
   if (ok) return;
   throw ConfigError(fmt::format(
-      "[speed] warmup_s={}, max_time_s={}, min_samples={}, max_samples={}; needed: warmup_s >= 0, "
-      "max_time_s > 0, 1 <= min_samples <= max_samples <= 1000000",
-      options.warmup_s, options.max_time_s, options.min_samples, options.max_samples));
+      "[speed] warmup_s={}, max_time_s={}, min_samples={}, max_samples={}, rel_width={}; needed: "
+      "warmup_s >= 0, max_time_s > 0, 1 <= min_samples <= max_samples <= 1000000, rel_width >= 0",
+      options.warmup_s, options.max_time_s, options.min_samples, options.max_samples,
+      options.rel_width));
 }
 
 /// Keeps the repetitions and prints nothing.
@@ -111,7 +113,51 @@ SpeedResult summarise(std::vector<double> samples_ms) {
   return result;
 }
 
+/// take(n) gives n more samples; `affordable` of them fill max_time_s. Rounds grow by half, so that
+/// the interval is looked at a few times only.
+SpeedResult sample_until(const SpeedOptions& options, std::int64_t affordable,
+                         const std::function<std::vector<double>(std::int64_t)>& take) {
+  if (options.rel_width == 0) {
+    SpeedResult result = summarise(take(affordable));
+    result.stopped_by = affordable == options.max_samples ? SpeedStop::kSamples : SpeedStop::kTime;
+    return result;
+  }
+  SpeedResult result;
+  std::int64_t next = std::min(options.min_samples, affordable);
+  for (;;) {
+    std::vector<double> samples = std::move(result.samples_ms);
+    const std::vector<double> more = take(next);
+    samples.insert(samples.end(), more.begin(), more.end());
+    const auto taken = static_cast<std::int64_t>(samples.size());
+    result = summarise(std::move(samples));
+    if (taken >= affordable) {
+      result.stopped_by =
+          affordable == options.max_samples ? SpeedStop::kSamples : SpeedStop::kTime;
+      return result;
+    }
+    if (taken > 1 && result.relative_width() <= options.rel_width) {
+      result.stopped_by = SpeedStop::kWidth;
+      return result;
+    }
+    next = std::clamp(taken / 2, std::int64_t{1}, affordable - taken);
+  }
+}
+
 }  // namespace
+
+const char* speed_stop_name(SpeedStop stop) {
+  switch (stop) {
+    case SpeedStop::kWidth: return "width";
+    case SpeedStop::kTime: return "time";
+    case SpeedStop::kSamples: return "samples";
+  }
+  return "unknown";
+}
+
+double SpeedResult::relative_width() const {
+  if (!ci_low_ms || !ci_high_ms || !(median_ms > 0)) return 0;
+  return (*ci_high_ms - *ci_low_ms) / median_ms;
+}
 
 SpeedPlan plan_speed(double seconds_per_run, const SpeedOptions& options) {
   check(options);
@@ -130,7 +176,10 @@ SpeedPlan plan_speed(double seconds_per_run, const SpeedOptions& options) {
 
 SpeedResult measure_speed(const std::function<void()>& run, const SpeedOptions& options) {
   check(options);
-  return summarise(take_samples(run, plan_speed(warm_up(run, options.warmup_s), options)));
+  const SpeedPlan plan = plan_speed(warm_up(run, options.warmup_s), options);
+  return sample_until(options, plan.samples, [&](std::int64_t samples) {
+    return take_samples(run, {.iterations = plan.iterations, .samples = samples});
+  });
 }
 
 SpeedResult measure_device_speed(const ops::Device& device, const std::function<void()>& run,
@@ -147,8 +196,10 @@ SpeedResult measure_device_speed(const ops::Device& device, const std::function<
                                          static_cast<double>(options.max_samples));
     plan = {.iterations = 1, .samples = static_cast<std::int64_t>(affordable)};
   }
-  return summarise(device.time_ms(
-      run, {.samples = plan.samples, .iterations = plan.iterations, .flush_l2 = options.l2_flush}));
+  return sample_until(options, plan.samples, [&](std::int64_t samples) {
+    return device.time_ms(
+        run, {.samples = samples, .iterations = plan.iterations, .flush_l2 = options.l2_flush});
+  });
 }
 
 }  // namespace attnlab::measure

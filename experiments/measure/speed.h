@@ -15,6 +15,8 @@ struct SpeedOptions {
   double max_time_s = 5.0;        ///< for all samples together; one sample is always taken
   std::int64_t min_samples = 10;  ///< fewer only where max_time_s does not allow so many
   std::int64_t max_samples = 100;
+  double rel_width = 0;  ///< enough samples where the interval of the median, over the median, is
+                         ///< no wider; looked at from min_samples on. 0 = max_time_s is filled
   bool l2_flush = true;  ///< CUDA only: every sample is one run with a cold L2 cache
 };
 
@@ -23,6 +25,11 @@ struct SpeedPlan {
   std::int64_t iterations = 1;
   std::int64_t samples = 1;
 };
+
+/// Why no more samples were taken.
+enum class SpeedStop { kWidth, kTime, kSamples };
+/// "width", "time", "samples".
+const char* speed_stop_name(SpeedStop stop);
 
 /// From the time of one run. Runs shorter than 1 ms are put together into samples of about 1 ms
 /// (fewer runs where min_samples would else not fit into max_time_s), then max_time_s is filled.
@@ -35,6 +42,10 @@ struct SpeedResult {
   double p90_ms = 0;
   std::optional<double> ci_low_ms;  ///< 95% bootstrap interval of the median; none for one sample
   std::optional<double> ci_high_ms;
+  SpeedStop stopped_by = SpeedStop::kTime;
+
+  /// Width of the interval over the median; 0 for one sample.
+  double relative_width() const;
 };
 
 /// Warms `run` up, plans, measures. What `run` throws comes out unchanged. Writes nothing to stdout

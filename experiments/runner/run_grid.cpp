@@ -24,6 +24,7 @@ std::string outcome_text(const analysis::Record& record) {
   std::string text =
       record.time_median_ms ? analysis::format_time_ms(*record.time_median_ms) : "ok";
   if (record.peak_bytes) text += "  " + analysis::format_bytes(*record.peak_bytes);
+  if (!record.reason.empty()) text += "  " + record.reason;
   return text;
 }
 
@@ -35,6 +36,7 @@ std::string log_text(const Trial& trial, const TrialResult& result) {
   text += fmt::format("kernel   {}\nresult   {}\n", record.kernel, outcome_text(record));
   if (record.duration_s) text += fmt::format("duration {:.3f} s\n", *record.duration_s);
   text += fmt::format("rerun    {}\n", trial.repro);
+  if (!result.notes.empty()) text += fmt::format("notes    {}\n", result.notes);
   if (!result.output.empty()) text += "\noutput of the trial:\n" + result.output;
   return text;
 }
@@ -61,7 +63,7 @@ RunOutcome run_grid(const std::vector<Trial>& trials, const RunFolder& folder, J
     const TrialResult result = run_one(trial);
     const std::lock_guard<std::mutex> lock(interrupt.mutex());
     folder.write_log(trial.trial_id, log_text(trial, result));
-    journal.append({result.record, result.samples_ms, trial.resume_key});
+    journal.append({result.record, result.samples_ms, trial.resume_key, result.notes});
     progress.finish(outcome_text(result.record));
   }
   return {journal.records(), journal.csv_path()};

@@ -40,13 +40,18 @@ void fill_configuration(const Trial& trial, analysis::Record& record) {
   record.repro = trial.repro;
 }
 
-measure::MeasureOptions measure_options(const config::TrialConfig& config) {
+measure::MeasureOptions measure_options(const config::TrialConfig& config, Pinning pinning) {
   measure::MeasureOptions options;
   options.speed.warmup_s = config.warmup_s;
   options.speed.max_time_s = config.max_time_s;
   options.speed.min_samples = config.min_samples;
   options.speed.max_samples = config.max_samples;
+  options.speed.rel_width = config.rel_width;
   options.speed.l2_flush = config.l2_flush;
+  options.measure_time = config.measure_time;
+  if (pinning == Pinning::kAsConfigured && config.pin) {
+    options.pin_threads = effective_threads(config.threads);
+  }
   options.error_rows = config.error_rows;
   options.memory_limit_bytes = config.memory_limit_bytes;
   return options;
@@ -108,7 +113,7 @@ int effective_threads(int threads) {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
-TrialResult measure_here(const Trial& trial, const Registry& registry) {
+TrialResult measure_here(const Trial& trial, const Registry& registry, Pinning pinning) {
   const auto started = std::chrono::steady_clock::now();
   const std::string started_utc = utc_time(std::time(nullptr));
   TrialResult result;
@@ -117,8 +122,9 @@ TrialResult measure_here(const Trial& trial, const Registry& registry) {
     const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
     at::set_num_threads(problem.threads);
     measure::TrialMeasurement measured = measure::measure_trial(
-        *variant, problem, measure_options(trial.config), inputs_request(trial.config));
-    result = {std::move(measured.record), std::move(measured.samples_ms)};
+        *variant, problem, measure_options(trial.config, pinning), inputs_request(trial.config));
+    result = {std::move(measured.record), std::move(measured.samples_ms),
+              std::move(measured.notes)};
   } catch (const std::exception& error) {
     result = {};
     result.record.status = analysis::Status::kFailed;
@@ -143,7 +149,7 @@ void describe(const Trial& trial, const RunIdentity& run, analysis::Record& reco
 }
 
 TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run) {
-  TrialResult result = measure_here(trial, registry);
+  TrialResult result = measure_here(trial, registry, Pinning::kNo);
   describe(trial, run, result.record);
   return result;
 }

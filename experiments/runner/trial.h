@@ -16,6 +16,7 @@ namespace attnlab::runner {
 struct TrialResult {
   analysis::Record record;
   std::vector<double> samples_ms;  ///< every timing sample, in the order of measuring
+  std::string notes = {};          ///< "", or a JSON object for the journal: {"noise": {...}}
   std::string output = {};         ///< what the trial wrote to stdout and stderr, where isolated
 };
 
@@ -31,15 +32,18 @@ Problem make_problem(const config::TrialConfig& config);
 /// The threads that a trial uses: `threads`, or for 0 every CPU that this process may run on.
 int effective_threads(int threads);
 
+/// Whether threads may be bound to CPUs, which lasts for the rest of the process.
+enum class Pinning { kNo, kAsConfigured };
+
 /// Measures in this process and thread. Whatever goes wrong with the trial is a row with a status
 /// and a reason, never an exception. Of the row only what was measured, started_utc and duration_s
 /// are filled.
-TrialResult measure_here(const Trial& trial, const Registry& registry);
+TrialResult measure_here(const Trial& trial, const Registry& registry, Pinning pinning);
 
 /// Fills the columns that say what the trial was and where it ran.
 void describe(const Trial& trial, const RunIdentity& run, analysis::Record& record);
 
-/// The two together.
+/// The two together; threads stay where the system puts them.
 TrialResult run_trial(const Trial& trial, const Registry& registry, const RunIdentity& run);
 
 }  // namespace attnlab::runner

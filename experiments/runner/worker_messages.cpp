@@ -46,14 +46,17 @@ WorkerTask decode_task(const std::string& text) {
 }
 
 std::string encode_result(const TrialResult& result) {
-  return Json{{"record", analysis::to_json(result.record)}, {"samples_ms", result.samples_ms}}
+  return Json{{"record", analysis::to_json(result.record)},
+              {"samples_ms", result.samples_ms},
+              {"notes", result.notes}}
       .dump();
 }
 
 TrialResult decode_result(const std::string& text) {
   return decode(text, "result", [](const Json& object) {
     return TrialResult{analysis::from_json(object.at("record")),
-                       object.at("samples_ms").get<std::vector<double>>()};
+                       object.at("samples_ms").get<std::vector<double>>(),
+                       object.at("notes").get<std::string>()};
   });
 }
 

@@ -70,6 +70,34 @@ TEST(SpeedTest, TakesAsManySamplesAsPlanned) {
   EXPECT_LE(*result.ci_low_ms, *result.ci_high_ms);
 }
 
+TEST(SpeedTest, StopsWhereTheIntervalIsNarrowEnough) {
+  // Sleeps of some milliseconds differ by far less than their own length.
+  SpeedOptions options = {.warmup_s = 0, .max_time_s = 60, .min_samples = 4, .max_samples = 200};
+  options.rel_width = 5;
+  const SpeedResult narrow = measure_speed(spend_2_ms, options);
+  EXPECT_EQ(narrow.samples_ms.size(), 4u);
+  EXPECT_EQ(narrow.stopped_by, SpeedStop::kWidth);
+  EXPECT_LE(narrow.relative_width(), 5);
+  options.rel_width = 1e-12;
+  options.max_samples = 9;
+  const SpeedResult all = measure_speed(spend_2_ms, options);
+  EXPECT_EQ(all.samples_ms.size(), 9u) << "in rounds of 4, 2, 3";
+  EXPECT_EQ(all.stopped_by, SpeedStop::kSamples);
+  options.max_time_s = 0.005;
+  const SpeedResult few = measure_speed(spend_2_ms, options);
+  EXPECT_LE(few.samples_ms.size(), 2u);
+  EXPECT_EQ(few.stopped_by, SpeedStop::kTime);
+}
+
+TEST(SpeedTest, RelativeWidthOfAnInterval) {
+  SpeedResult result;
+  EXPECT_EQ(result.relative_width(), 0);
+  result.median_ms = 4;
+  result.ci_low_ms = 3.5;
+  result.ci_high_ms = 4.5;
+  EXPECT_DOUBLE_EQ(result.relative_width(), 0.25);
+}
+
 TEST(SpeedTest, OneSampleHasNoInterval) {
   const SpeedResult result = measure_speed(
       spend_2_ms, {.warmup_s = 0, .max_time_s = 1e-6, .min_samples = 1, .max_samples = 9});
