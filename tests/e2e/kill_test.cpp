@@ -153,6 +153,7 @@ TEST(Kill, LosesNothing) {
   const int seed = number_from_environment("ATTNLAB_KILL_SEED", static_cast<int>(::time(nullptr)));
   std::cout << "ATTNLAB_KILL_SEED=" << seed << "\n";
   std::mt19937 random(static_cast<unsigned>(seed));
+  constexpr int kMostKills = 12;
   int kills = 0;
   int rows = 0;
   int sweeps = 0;
@@ -162,7 +163,8 @@ TEST(Kill, LosesNothing) {
     const bool in_process = sweeps++ % 2 == 0;
     const int trials = in_process ? 150 : 8;
     Sweep sweep(in_process ? "none" : "process", trials);
-    while (kills < wanted && !sweep.is_done() && !HasFailure()) {
+    // Not more, so that both kinds have their share on a slow machine too.
+    for (int i = 0; i < kMostKills && kills < wanted && !sweep.is_done() && !HasFailure(); ++i) {
       kills += sweep.kill_after(std::chrono::milliseconds(random() % 1200));
     }
     if (!sweep.is_done()) sweep.finish();
@@ -171,7 +173,9 @@ TEST(Kill, LosesNothing) {
     rows += trials;
   }
   EXPECT_GE(kills, wanted);
-  EXPECT_GT(workers_met, 0);
+  if (wanted >= 2 * kMostKills) {
+    EXPECT_GT(workers_met, 0);
+  }
   std::cout << kills << " kills in " << sweeps << " sweeps of together " << rows << " trials, "
             << workers_met << " with a running worker: 0 rows lost, 0 doubled\n";
 }

@@ -178,8 +178,9 @@ TEST(Resume, WhatIsNoRunIsRefused) {
 TEST(Resume, AnInterruptedRunSaysHowToGoOn) {
   const Workplace workplace;
   std::vector<std::string> words = {ATTNLAB_PROGRAM};
-  for (const std::string& word : tiny({"seed=1,2", "run.dir=a b", "measure.max_samples=1000000",
-                                       "measure.max_time_s=0.01,4"})) {
+  for (const std::string& word :
+       tiny({"seed=1,2", "run.dir=a b", "measure.rel_width=0", "measure.max_samples=1000000",
+             "measure.max_time_s=0.01,4"})) {
     words.push_back(word);
   }
   Process process(words, workplace.path());
