@@ -20,7 +20,8 @@ using testing::HasSubstr;
 Process start_long_run(const Workplace& workplace) {
   std::vector<std::string> words = {ATTNLAB_PROGRAM};
   for (const std::string& word :
-       tiny({"run.dir=here", "measure.max_samples=1000000", "measure.max_time_s=0.01,0.02,3600"})) {
+       tiny({"run.dir=here", "measure.rel_width=0", "measure.max_samples=1000000",
+             "measure.max_time_s=0.01,0.02,3600"})) {
     words.push_back(word);
   }
   return {words, workplace.path()};
