@@ -44,7 +44,8 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
   if (plan.due.empty()) return cli::report_finished(journal, folder.path());
 
   const runner::RunIdentity identity{run.run_id, measure::read_environment()};
-  folder.write_environment(cli::environment_text(identity.environment, loaded.plugins));
+  folder.write_environment(
+      cli::environment_text(identity.environment, run.overrides, loaded.plugins));
   const config::RunConfig config = runner::run_config(run);
   const bool in_process = config.isolation == "none";
   const std::vector<runner::Trial> due = runner::ordered(plan.due, config.order, config.seed);

@@ -5,6 +5,7 @@
 #include <set>
 #include <system_error>
 
+#include "experiments/config/resolvers.h"
 #include "experiments/config/schema.h"
 #include "experiments/root.h"
 #include "kernels/core/error.h"
@@ -35,6 +36,7 @@ std::vector<config::Job> compose_jobs(const Arguments& arguments) {
   request.overrides = arguments.words;
   // A variant from a plugin has no file under configs/variant.
   request.open_groups = {"variant"};
+  config::refuse_secret_variables();
   return config::compose(request);
 }
 

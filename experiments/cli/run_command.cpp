@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -63,6 +64,16 @@ std::string failure_summary(const std::vector<analysis::Record>& records) {
   return text;
 }
 
+/// How many rows are noisy, "" for none.
+std::string noise_line(const std::vector<analysis::Record>& records) {
+  const auto noisy = std::count_if(records.begin(), records.end(), [](const auto& record) {
+    return record.status == analysis::Status::kOk && record.reason.starts_with("noisy: ");
+  });
+  if (noisy == 0) return {};
+  return fmt::format("{} of {} rows are noisy; the column reason says why\n", noisy,
+                     records.size());
+}
+
 /// The command that runs again what did not pass; "" where that cannot help.
 std::string retry_line(const std::vector<analysis::Record>& records,
                        const std::filesystem::path& folder) {
@@ -106,8 +117,10 @@ std::string config_yaml(const std::vector<config::Job>& jobs) {
 }
 
 std::string environment_text(const measure::Environment& environment,
+                             const std::vector<std::string>& command_line,
                              const std::vector<LoadedPlugin>& plugins) {
   nlohmann::ordered_json object = measure::to_json(environment);
+  object["command_line"] = command_line;
   object["plugins"] = nlohmann::ordered_json::array();
   for (const LoadedPlugin& plugin : plugins) {
     object["plugins"].push_back({{"name", plugin.name}, {"path", plugin.path.string()}});
@@ -150,7 +163,7 @@ int report_outcome(const runner::RunOutcome& outcome, const std::filesystem::pat
   std::cerr << failures << std::flush;
   write_stdout(analysis::summary_table(outcome.records) +
                fmt::format("results: {}\n", outcome.csv_path.string()));
-  std::cerr << retry_line(outcome.records, folder) << std::flush;
+  std::cerr << noise_line(outcome.records) << retry_line(outcome.records, folder) << std::flush;
   return failures.empty() ? 0 : kExitSomeFailed;
 }
 

@@ -30,6 +30,7 @@ std::string config_yaml(const std::vector<config::Job>& jobs);
 
 /// What environment.json holds: machine, versions, and the plugins that were loaded.
 std::string environment_text(const measure::Environment& environment,
+                             const std::vector<std::string>& command_line,
                              const std::vector<LoadedPlugin>& plugins);
 
 /// Whether the command line says what to run, so that --resume has something to compare with.

@@ -8,6 +8,7 @@
 
 #include "experiments/config/load_yaml.h"
 #include "experiments/config/scalar.h"
+#include "experiments/config/secret_names.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::config {
@@ -17,7 +18,11 @@ namespace {
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
 }
 
+bool secrets_are_refused = false;
+
 }  // namespace
+
+void refuse_secret_variables() { secrets_are_refused = true; }
 
 const std::vector<std::string>& resolver_names() {
   static const std::vector<std::string> kNames = {"now",           "oc.create",    "oc.decode",
@@ -31,6 +36,13 @@ Tree resolve_env(const std::vector<Tree>& arguments, const Position& position) {
     fail(position, "oc.env takes the name of a variable and a default: ${oc.env:NAME,default}");
   }
   const std::string& variable = arguments[0].as_string();
+  if (secrets_are_refused && is_secret_name(variable)) {
+    fail(
+        position,
+        fmt::format("the environment variable '{}' is not read: its name speaks of a secret, and a "
+                    "run writes its config down. Take another name for what is none",
+                    variable));
+  }
   if (const char* value = std::getenv(variable.c_str())) return Tree::of_string(value, position);
   if (arguments.size() == 1) {
     fail(position,

@@ -12,6 +12,10 @@ namespace attnlab::config {
 /// The names that ${name:...} may have.
 const std::vector<std::string>& resolver_names();
 
+/// From now on `resolve_env` refuses variables whose names speak of secrets (secret_names.h), with
+/// a default or without: for programs that write the composed config down.
+void refuse_secret_variables();
+
 /// The environment variable `arguments[0]` as text, or the default `arguments[1]` as Python's str()
 /// writes it (null stays null). ConfigError where neither is there.
 Tree resolve_env(const std::vector<Tree>& arguments, const Position& position);

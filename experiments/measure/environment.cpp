@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "experiments/measure/system_facts.h"
 #include "experiments/root.h"
 
 namespace attnlab::measure {
@@ -98,6 +99,7 @@ Environment read_environment() {
       fmt::format("{}.{}.{}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR, TORCH_VERSION_PATCH);
   environment.cpu_capability = at::get_cpu_capability();
   environment.git_commit = git_commit(project_root());
+  environment.git_dirty = is_dirty(project_root());
   if (const ops::Device* device = ops::loaded_cuda_device()) {
     environment.gpu = device->info();
     environment.gpu_clocks = device->clocks();
@@ -131,7 +133,20 @@ nlohmann::ordered_json to_json(const Environment& environment) {
       {"compiler", environment.compiler},
       {"torch_version", environment.torch_version},
       {"cpu_capability", environment.cpu_capability},
-      {"git_commit", environment.git_commit}};
+      {"git_commit", environment.git_commit},
+      {"git_dirty", nullptr}};
+  if (environment.git_dirty) object["git_dirty"] = *environment.git_dirty;
+  const SystemFacts facts = read_system_facts();
+  object["physical_cores"] = facts.physical_cores;
+  object["cpu_features"] = facts.cpu_features;
+  object["memory_bytes"] = facts.memory_bytes;
+  object["kernel"] = facts.kernel;
+  object["governor"] = facts.governor;
+  object["transparent_hugepages"] = facts.transparent_hugepages;
+  object["build_type"] = facts.build_type;
+  object["compiler_flags"] = facts.compiler_flags;
+  object["torch_config"] = facts.torch_config;
+  object["variables"] = facts.variables;
   if (environment.gpu) object["gpu"] = gpu_json(*environment.gpu, environment.gpu_clocks);
   return object;
 }
