@@ -128,10 +128,8 @@ struct BackwardWalk {
     full_end = static_cast<int>(first.end < last.end ? first.end : last.end);
     if (first.empty() || last.empty()) full_end = full_begin;
     if constexpr (!kRowsAreQueries) {
-      // Queries beyond the end have weights of 0 and are no reason to mask; keys that do not exist
-      // are.
-      constexpr int kBeyond = std::numeric_limits<int>::max();
-      if (full_end == mask.seqlen_q) full_end = kBeyond;
+      // Keys that do not exist meet nothing. Queries beyond the end are masked by full_end: scores
+      // of 0 would be NaN against a key of infinities.
       if (row_end < row_begin + Tile::kRows) full_end = full_begin;
     }
   }

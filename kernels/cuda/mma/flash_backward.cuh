@@ -142,14 +142,13 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kMinBlocks)
     const std::int64_t row_end = row_begin + Tile::kRows;
     T* const column_tile_a = column_tiles_a + step % 2 * kTileElements;
     T* const column_tile_b = column_tiles_b + step % 2 * kTileElements;
-    // Queries beyond the end have weights of 0 and are no reason to mask.
-    const std::int64_t q_end = kRowsAreQueries            ? row_begin + source_a.rows
-                               : column_end < columns.end ? column_end
-                                                          : columns.end;
+    // Queries beyond the end are masked where they are columns: their scores of 0 would be NaN
+    // against a key of infinities. As rows they are not stored.
     const bool partial =
         (kRowsAreQueries
-             ? mask.classify(row_begin, q_end, column_begin, column_end)
-             : mask.classify(column_begin, q_end, row_begin, row_end)) != TileKind::kFull;
+             ? mask.classify(row_begin, row_begin + source_a.rows, column_begin, column_end)
+             : mask.classify(column_begin, column_end, row_begin, row_end)) != TileKind::kFull ||
+        column_end > columns.end;
     copy_async_wait<0>();
     bool bad = false;
     if (partial) {

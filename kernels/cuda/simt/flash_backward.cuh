@@ -161,7 +161,10 @@ __global__ void __launch_bounds__(kThreads)
     const std::int64_t q_begin = begin_of(step);
     const std::int64_t q_left = queries.end - q_begin;
     const std::int64_t q_end = q_left < Tile::kColumns ? queries.end : q_begin + Tile::kColumns;
+    // Queries beyond the end are masked too: their scores of 0 would be NaN against a key of
+    // infinities.
     const bool partial =
+        q_left < Tile::kColumns ||
         mask.classify(q_begin, q_end, k_begin, k_begin + Tile::kRows) != TileKind::kFull;
     const auto visible_queries = [&] {
       return visible_columns<Tile>(

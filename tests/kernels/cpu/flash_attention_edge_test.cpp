@@ -175,6 +175,25 @@ TEST_P(FlashAttentionEdge, ScoresOfMinusInfinityAreAnEmptyRow) {
   EXPECT_EQ(c.grad_q.get(0, 0, 1, 0), 0.0);
 }
 
+// Its score is -inf for every query, so its weight is 0: queries that do not exist must not change
+// that, whether or not the last tile of queries is full.
+TEST_P(FlashAttentionEdge, KeyWithWeightsOfZeroHasGradientsOfZeroAtAnyLength) {
+  constexpr std::int64_t kToken = 5;
+  for (const DType dtype : kDTypes) {
+    for (const std::int64_t queries : {1, 31, 32, 33, 48, 64, 80, 97}) {
+      AttentionCase c(make_shape(1, 1, 1, queries, 64, 32, 32, dtype), {});
+      for (std::int64_t q = 0; q < queries; ++q) c.q.set(0, 0, q, 0, 1.0);
+      c.k.set(0, 0, kToken, 0, -kInfinity);
+      c.run_forward();
+      c.run_backward();
+      for (std::int64_t x = 0; x < 32; ++x) {
+        ASSERT_EQ(c.grad_k.get(0, 0, kToken, x), 0.0) << dtype_name(dtype) << ", " << queries;
+        ASSERT_EQ(c.grad_v.get(0, 0, kToken, x), 0.0) << dtype_name(dtype) << ", " << queries;
+      }
+    }
+  }
+}
+
 TEST_P(FlashAttentionEdge, WorkspaceGrowsWithTheLengthAtMost) {
   const AttentionShape shape = make_shape(2, 8, 8, 4096, 4096, 64, 64);
   const KernelPlan two = cpu::plan_flash_attention(shape, 2);

@@ -111,6 +111,25 @@ TEST(HopperFlashBackwardMasking, InTheWidestTiles) {
   expect_bad_query_stays_local({false, 30, 9}, 63, false, kWideDim);
 }
 
+// Its score is -inf for every query, so its weight is 0: queries that do not exist must not change
+// that, whether or not the last block of queries is full.
+TEST(HopperFlashBackwardMasking, KeyWithWeightsOfZeroHasGradientsOfZeroAtAnyLength) {
+  constexpr std::int64_t kToken = 5;
+  for (const std::int64_t dim : {kDim, kWideDim}) {
+    for (const std::int64_t queries : {1, 64, 80, 81, 128, 150, 160}) {
+      DeviceCase c(make_shape(1, 1, 1, queries, 128, dim, dim, DType::kBFloat16), {});
+      for (std::int64_t q = 0; q < queries; ++q) c.q.set(0, 0, q, 0, 1.0);
+      c.k.set(0, 0, kToken, 0, -std::numeric_limits<double>::infinity());
+      c.run_forward(kHopper);
+      c.run_backward(kHopper);
+      for (std::int64_t x = 0; x < dim; ++x) {
+        ASSERT_EQ(c.grad_k.get(0, 0, kToken, x), 0.0) << queries << " queries, dim " << dim;
+        ASSERT_EQ(c.grad_v.get(0, 0, kToken, x), 0.0) << queries << " queries, dim " << dim;
+      }
+    }
+  }
+}
+
 TEST(HopperFlashBackwardMasking, BadTokensBeyondSeqlensAreNeverRead) {
   DeviceCase c(make_shape(2, 2, 1, 30, 80, kDim, kDim, DType::kFloat16), {});
   c.use_seqlens({47, 80});

@@ -134,5 +134,22 @@ TEST(MmaFlashMaskedValues, BadTokensBeyondSeqlensAreNeverRead) {
   EXPECT_EQ(c.grad_v.get(0, 0, 79, 0), 0.0);
 }
 
+// Its score is -inf for every query, so its weight is 0: queries that do not exist must not change
+// that, whether or not the last tile of queries is full.
+TEST(MmaFlashMaskedValues, KeyWithWeightsOfZeroHasGradientsOfZeroAtAnyLength) {
+  constexpr std::int64_t kToken = 5;
+  for (const std::int64_t queries : {1, 32, 33, 64, 80}) {
+    DeviceCase c(make_shape(1, 1, 1, queries, 64, 8, 8, DType::kBFloat16), {});
+    for (std::int64_t q = 0; q < queries; ++q) c.q.set(0, 0, q, 0, 1.0);
+    c.k.set(0, 0, kToken, 0, -std::numeric_limits<double>::infinity());
+    c.run_forward(kMma);
+    c.run_backward(kMma);
+    for (std::int64_t x = 0; x < 8; ++x) {
+      ASSERT_EQ(c.grad_k.get(0, 0, kToken, x), 0.0) << queries << " queries";
+      ASSERT_EQ(c.grad_v.get(0, 0, kToken, x), 0.0) << queries << " queries";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace attnlab::testing
