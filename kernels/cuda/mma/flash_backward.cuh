@@ -142,13 +142,14 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kMinBlocks)
     const std::int64_t row_end = row_begin + Tile::kRows;
     T* const column_tile_a = column_tiles_a + step % 2 * kTileElements;
     T* const column_tile_b = column_tiles_b + step % 2 * kTileElements;
-    // Queries beyond the end are masked where they are columns: their scores of 0 would be NaN
-    // against a key of infinities. As rows they are not stored.
+    // Queries beyond the end are no reason to look at every pair's range (see `seen` below).
+    const std::int64_t q_end = kRowsAreQueries            ? row_begin + source_a.rows
+                               : column_end < columns.end ? column_end
+                                                          : columns.end;
     const bool partial =
         (kRowsAreQueries
-             ? mask.classify(row_begin, row_begin + source_a.rows, column_begin, column_end)
-             : mask.classify(column_begin, column_end, row_begin, row_end)) != TileKind::kFull ||
-        column_end > columns.end;
+             ? mask.classify(row_begin, q_end, column_begin, column_end)
+             : mask.classify(column_begin, q_end, row_begin, row_end)) != TileKind::kFull;
     copy_async_wait<0>();
     bool bad = false;
     if (partial) {
@@ -196,7 +197,10 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kMinBlocks)
           const int distance = offset + sum_row(0, i) - column;
           weight = exp2_approx(general_log2_score(score, dot, distance) - terms.reference);
         }
-        const bool seen = !partial || visible.contains(0, i / 2, first + column);
+        // Queries beyond the end have weights of 0, but against a key of infinities NaN.
+        const bool seen = partial
+                              ? visible.contains(0, i / 2, first + column)
+                              : kRowsAreQueries || first + column < static_cast<int>(columns.end);
         weights[0][n][i] = seen ? weight : 0.0f;
         if constexpr (kFirst) {
           float grad = weight * (grads[0][n][i] - terms.delta);
