@@ -17,6 +17,10 @@ std::string joined(const std::vector<std::string>& texts, const char* separator)
   return result;
 }
 
+nlohmann::ordered_json number_or_null(const std::optional<double>& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+}
+
 double load_average() {
   double load = 0;
   return ::getloadavg(&load, 1) == 1 ? load : 0;
@@ -58,12 +62,12 @@ Noise NoiseWatch::finish(const SpeedResult& speed, const ops::DeviceClocks* cloc
 
 std::vector<std::string> noise_causes(const Noise& noise, const NoiseLimits& limits) {
   std::vector<std::string> causes;
-  if (noise.other_cpus > limits.other_cpus) {
-    causes.push_back(fmt::format("other programs used {:.1f} CPUs", noise.other_cpus));
+  if (noise.other_cpus && *noise.other_cpus > limits.other_cpus) {
+    causes.push_back(fmt::format("other programs used {:.1f} CPUs", *noise.other_cpus));
   }
-  if (noise.stolen_cpus > limits.stolen_cpus) {
+  if (noise.stolen_cpus && *noise.stolen_cpus > limits.stolen_cpus) {
     causes.push_back(
-        fmt::format("the host of this virtual machine took {:.2f} CPUs", noise.stolen_cpus));
+        fmt::format("the host of this virtual machine took {:.2f} CPUs", *noise.stolen_cpus));
   }
   if (noise.relative_width > limits.relative_width) {
     causes.push_back(
@@ -87,8 +91,8 @@ std::string noise_reason(const Noise& noise) {
 
 nlohmann::ordered_json to_json(const Noise& noise) {
   return {{"load_before", noise.load_before},
-          {"other_cpus", noise.other_cpus},
-          {"stolen_cpus", noise.stolen_cpus},
+          {"other_cpus", number_or_null(noise.other_cpus)},
+          {"stolen_cpus", number_or_null(noise.stolen_cpus)},
           {"preemptions_per_s", noise.preemptions_per_s},
           {"mhz_before", noise.mhz_before},
           {"mhz_after", noise.mhz_after},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,9 @@ struct NoiseLimits {
 };
 
 struct Noise {
-  double load_before = 0;  ///< load average of a minute at the start
-  double other_cpus = 0;   ///< see NoiseLimits
-  double stolen_cpus = 0;
+  double load_before = 0;                  ///< load average of a minute at the start
+  std::optional<double> other_cpus = {};   ///< see NoiseLimits; empty: too short a time to say
+  std::optional<double> stolen_cpus = {};  ///< likewise
   double preemptions_per_s = 0;
   double mhz_before = 0;  ///< of the first CPU in use; 0 = not known
   double mhz_after = 0;

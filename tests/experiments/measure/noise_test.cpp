@@ -35,6 +35,12 @@ TEST(NoiseTest, EveryCauseIsNamedWithItsValue) {
   EXPECT_EQ(to_json(noise).at("causes").size(), 5u);
 }
 
+TEST(NoiseTest, AShortTimeSaysNothingAboutOthers) {
+  const Noise noise = NoiseWatch(0).finish({}, nullptr);
+  EXPECT_FALSE(noise.other_cpus || noise.stolen_cpus);
+  EXPECT_TRUE(to_json(noise).at("other_cpus").is_null());
+}
+
 TEST(NoiseTest, LimitsDecide) {
   const Noise noise = {.other_cpus = 0.2, .relative_width = 0.1};
   EXPECT_EQ(noise_causes(noise, {.relative_width = 0.05, .other_cpus = 0.1}).size(), 2u);
@@ -58,7 +64,8 @@ TEST(NoiseTest, OwnWorkIsNotThatOfOthers) {
   const double wall = after.wall_s - before.wall_s;
   const double all = (after.busy_s - before.busy_s) / wall;
   const double own = (after.own_s - before.own_s) / wall;
-  EXPECT_NEAR(noise.other_cpus, std::max(all - own, 0.0), 0.2);
+  ASSERT_TRUE(noise.other_cpus);
+  EXPECT_NEAR(*noise.other_cpus, std::max(all - own, 0.0), 0.2);
 }
 
 }  // namespace
