@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/core/attention_args.h"
+#include "kernels/core/score.h"
 #include "kernels/cuda/device_model.h"
 #include "kernels/cuda/hopper/shared_tile.cuh"
 #include "kernels/cuda/row_alignment.h"
