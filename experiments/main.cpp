@@ -35,7 +35,7 @@ constexpr int kExitUsage = 2;
 
 /// Runs what is due of a run, new or resumed, and shows all of its rows.
 int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
-                const cli::LoadedRegistry& loaded, runner::Retry retry) {
+                const cli::LoadedRegistry& loaded, runner::Retry retry, int jobs) {
   std::vector<runner::Trial> trials = run.trials;
   runner::set_resume_keys(trials, loaded.registry, runner::build_id(run.plugins));
   runner::Journal journal(folder.path(), runner::trial_ids(trials));
@@ -50,19 +50,21 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
   const bool in_process = config.isolation == "none";
   const std::vector<runner::Trial> due = runner::ordered(plan.due, config.order, config.seed);
   const runner::IsolationContext isolation{run.plugins};
-  const runner::RunOutcome outcome =
-      runner::run_grid(due, folder, journal, [&](const runner::Trial& trial) {
+  const runner::RunOutcome outcome = runner::run_grid(
+      due, folder, journal,
+      [&](const runner::Trial& trial) {
         return in_process ? runner::run_trial(trial, loaded.registry, identity)
                           : runner::run_isolated_trial(trial, isolation, identity);
-      });
+      },
+      jobs);
   return cli::report_outcome(outcome, folder.path());
 }
 
 /// The same; where the folder cannot be written, the message says how to go on.
 int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
-            const cli::LoadedRegistry& loaded, runner::Retry retry) {
+            const cli::LoadedRegistry& loaded, runner::Retry retry, int jobs) {
   try {
-    return measure_due(run, folder, loaded, retry);
+    return measure_due(run, folder, loaded, retry, jobs);
   } catch (const OutputError& error) {
     throw OutputError(std::string(error.what()) +
                       "\ngo on with: " + runner::resume_command(folder.path(), retry));
@@ -87,11 +89,12 @@ int run(const cli::Arguments& arguments) {
   if (arguments.dry_run) return cli::print_trials(trials);
 
   const config::RunConfig run_config = config::parse_run(jobs.front().config);
+  runner::check_jobs(trials, run_config.isolation, arguments.jobs);
   const runner::RunFolder folder(run_config.dir, run_config.experiment);
   folder.write_hydra(cli::config_yaml(jobs), arguments.words);
   const runner::FrozenRun frozen{folder.run_id(), plugins, arguments.words, trials};
   runner::write_frozen_run(folder.path(), frozen);
-  return measure(frozen, folder, loaded, runner::Retry::kNone);
+  return measure(frozen, folder, loaded, runner::Retry::kNone, arguments.jobs);
 }
 
 int resume(const cli::Arguments& arguments) {
@@ -103,8 +106,9 @@ int resume(const cli::Arguments& arguments) {
     runner::check_same_trials(frozen.trials, compose_trials(arguments, jobs, loaded.registry));
   }
   runner::check_devices(frozen.trials);
+  runner::check_jobs(frozen.trials, runner::run_config(frozen).isolation, arguments.jobs);
   const auto folder = runner::RunFolder::reopen(arguments.resume, frozen.run_id);
-  return measure(frozen, folder, loaded, runner::parse_retry(arguments.retry));
+  return measure(frozen, folder, loaded, runner::parse_retry(arguments.retry), arguments.jobs);
 }
 
 int dispatch(const cli::Arguments& arguments) {

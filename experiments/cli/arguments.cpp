@@ -58,6 +58,10 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
          "Print the composed config as YAML, one document per job, run nothing")
       ->type_name("job")
       ->check(CLI::IsMember({"job"}));
+  run->add_option("--jobs", arguments.jobs,
+                  "Trials at once, for runs that measure no time (measure=untimed); default: 1")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
   run->add_option("--config-dir", arguments.config_dir,
                   "Folder searched for config files before the project's configs/")
       ->type_name("DIR");

@@ -17,6 +17,7 @@ struct Arguments {
   std::string config_name;  ///< empty = not given
   std::string resume;       ///< run: folder of the run to go on with; empty = a new run
   std::string retry;        ///< run: which rows are run again; empty = none
+  int jobs = 1;             ///< run: trials at once
   bool dry_run = false;
   bool print_config = false;  ///< --cfg job
   bool json = false;

@@ -35,17 +35,19 @@ Progress::Progress(std::ostream& stream, std::size_t total, bool interactive)
     : stream_(stream), total_(total), interactive_(interactive) {}
 
 void Progress::start(const std::string& label) {
-  label_ = label;
+  ++running_;
   if (!interactive_) return;
-  stream_ << fmt::format("{}{} {}  running | {}", kEraseLine, counter(done_ + 1), label_,
+  const std::string more = running_ > 1 ? fmt::format(" and {} more", running_ - 1) : "";
+  stream_ << fmt::format("{}{} {}{}  running | {}", kEraseLine, counter(done_ + 1), label, more,
                          time_line(elapsed_s(), done_, total_))
           << std::flush;
 }
 
-void Progress::finish(const std::string& outcome) {
+void Progress::finish(const std::string& label, const std::string& outcome) {
   ++done_;
+  --running_;
   clear_running();
-  stream_ << fmt::format("{} {}  {}  | {}\n", counter(done_), label_, outcome,
+  stream_ << fmt::format("{} {}  {}  | {}\n", counter(done_), label, outcome,
                          time_line(elapsed_s(), done_, total_))
           << std::flush;
 }

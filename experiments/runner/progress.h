@@ -21,11 +21,11 @@ class Progress {
   /// `stream` outlives the object. `interactive`: the running trial may be shown and overwritten.
   Progress(std::ostream& stream, std::size_t total, bool interactive);
 
-  /// `label` names the trial: "flash n=1024 forward".
+  /// `label` names the trial: "flash n=1024 forward". Several may run at once.
   void start(const std::string& label);
 
   /// `outcome`: "4.31 ms  2.1 MiB", or the status and its reason.
-  void finish(const std::string& outcome);
+  void finish(const std::string& label, const std::string& outcome);
 
   std::size_t done() const { return done_; }
   std::size_t total() const { return total_; }
@@ -45,7 +45,7 @@ class Progress {
   std::size_t total_;
   bool interactive_;
   std::size_t done_ = 0;
-  std::string label_;
+  std::size_t running_ = 0;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

@@ -185,5 +185,23 @@ TEST(Run, PluginsByFlagAndByConfig) {
   }
 }
 
+TEST(Run, SeveralJobsForTrialsThatMeasureNoTime) {
+  const Workplace workplace;
+  const Result timed = workplace.run(tiny({"seed=1,2,3", "run.dir=timed", "--jobs", "2"}));
+  EXPECT_EQ(timed.exit_code, 2);
+  EXPECT_THAT(timed.err, HasSubstr("3 of 3 trials measure time"));
+  EXPECT_FALSE(std::filesystem::exists(workplace.path() / "timed"));
+  const Result result =
+      workplace.run(tiny({"seed=1,2,3,4", "measure.time=false", "run.dir=here", "--jobs", "2"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto records = analysis::read_records(workplace.path() / "here/results.csv");
+  ASSERT_EQ(records.size(), 4u);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    EXPECT_EQ(records[i].seed, i + 1);
+    EXPECT_FALSE(records[i].time_median_ms);
+    EXPECT_TRUE(records[i].error_out && records[i].peak_bytes);
+  }
+}
+
 }  // namespace
 }  // namespace attnlab::e2e

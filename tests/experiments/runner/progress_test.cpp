@@ -27,7 +27,7 @@ TEST(Progress, NoControlCharactersWhereNotInteractive) {
   Progress progress(stream, 12, false);
   progress.start("flash n=1024 forward");
   EXPECT_EQ(stream.str(), "");
-  progress.finish("4.31 ms  2.1 MiB");
+  progress.finish("flash n=1024 forward", "4.31 ms  2.1 MiB");
   EXPECT_TRUE(
       stream.str().starts_with("[ 1/12] flash n=1024 forward  4.31 ms  2.1 MiB  | elapsed "))
       << stream.str();
@@ -41,7 +41,7 @@ TEST(Progress, TheRunningTrialIsOverwritten) {
   progress.start("full n=64 forward");
   EXPECT_TRUE(stream.str().starts_with("\r\x1b[K[1/2] full n=64 forward  running"));
   EXPECT_EQ(stream.str().find('\n'), std::string::npos);
-  progress.finish("1.00 ms");
+  progress.finish("full n=64 forward", "1.00 ms");
   EXPECT_NE(stream.str().find("\r\x1b[K[1/2] full n=64 forward  1.00 ms"), std::string::npos);
   EXPECT_EQ(progress.done(), 1u);
 }

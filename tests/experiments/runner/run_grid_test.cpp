@@ -5,10 +5,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "experiments/runner/journal.h"
+#include "kernels/core/error.h"
 #include "tests/experiments/runner/temporary_folder.h"
 
 namespace attnlab::runner {
@@ -62,6 +67,65 @@ TEST(RunGrid, ARowIsStoredBeforeTheNextTrialStarts) {
     return fake_result(trial, analysis::Status::kOk);
   });
   EXPECT_EQ(expected, 2u);
+}
+
+TEST(RunGrid, SeveralJobsRunAtOnceAndRowsKeepTheirOrder) {
+  const TemporaryFolder temporary;
+  const RunFolder folder("run", "none");
+  std::vector<Trial> trials;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 12; ++i) {
+    ids.push_back(std::to_string(100 + i) + "_a");
+    trials.push_back(make_trial(ids.back()));
+  }
+  Journal journal(folder.path(), ids);
+  std::mutex mutex;
+  std::condition_variable changed;
+  int running = 0;
+  int most = 0;
+  const RunOutcome outcome = run_grid(
+      trials, folder, journal,
+      [&](const Trial& trial) {
+        std::unique_lock<std::mutex> lock(mutex);
+        most = std::max(most, ++running);
+        changed.notify_all();
+        // The first three meet; after that nobody waits.
+        changed.wait_for(lock, std::chrono::seconds(20), [&] { return most >= 3; });
+        --running;
+        return fake_result(trial, analysis::Status::kOk);
+      },
+      3);
+  EXPECT_EQ(most, 3);
+  ASSERT_EQ(outcome.records.size(), ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(outcome.records[i].trial_id, ids[i]);
+  EXPECT_EQ(analysis::read_records(outcome.csv_path), outcome.records);
+}
+
+TEST(RunGrid, AnErrorOfOneJobEndsTheRunWithIt) {
+  const TemporaryFolder temporary;
+  const RunFolder folder("run", "none");
+  Journal journal(folder.path());
+  std::vector<Trial> trials;
+  for (int i = 0; i < 8; ++i) trials.push_back(make_trial(std::to_string(i)));
+  std::atomic<int> calls = 0;
+  EXPECT_THROW(run_grid(
+                   trials, folder, journal,
+                   [&](const Trial& trial) -> TrialResult {
+                     if (++calls == 3) throw OutputError("the disk of the test is full");
+                     return fake_result(trial, analysis::Status::kOk);
+                   },
+                   2),
+               OutputError);
+  EXPECT_LT(calls, 8);
+}
+
+TEST(RunGrid, JobsAreForTrialsThatMeasureNoTime) {
+  std::vector<Trial> trials = {make_trial("a"), make_trial("b")};
+  EXPECT_NO_THROW(check_jobs(trials, "process", 1));
+  EXPECT_THROW(check_jobs(trials, "process", 2), ConfigError);
+  trials[0].config.measure_time = trials[1].config.measure_time = false;
+  EXPECT_NO_THROW(check_jobs(trials, "process", 2));
+  EXPECT_THROW(check_jobs(trials, "none", 2), ConfigError);
 }
 
 // The process must end at once, with the finished row on disk, though a trial is still running.
