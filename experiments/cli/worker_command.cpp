@@ -32,6 +32,7 @@ pid_t parse_parent(const std::string& text) {
 int worker_command(const Arguments& arguments) {
   constexpr int kExitFailed = 1;
   if (!process::die_with_parent(parse_parent(arguments.parent))) return kExitFailed;
+  process::be_killed_first();
   const std::string text(std::istreambuf_iterator<char>(std::cin), {});
   const runner::WorkerTask task = runner::decode_task(text);
   const LoadedRegistry loaded = load_registry(task.plugins);

@@ -17,11 +17,13 @@
 #include <csignal>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "experiments/process/capped_output.h"
+#include "experiments/process/memory_group.h"
 
 namespace attnlab::process {
 namespace {
@@ -145,7 +147,12 @@ RunningGroups& running_groups() {
 class RunningChild {
  public:
   explicit RunningChild(const ChildRequest& request)
-      : request_(request), output_(request.output_limit_bytes), started_(Clock::now()) {
+      : request_(request),
+        output_(request.output_limit_bytes),
+        started_(Clock::now()),
+        memory_group_(request.memory_limit_bytes > 0
+                          ? MemoryGroup::create(request.memory_limit_bytes)
+                          : std::nullopt) {
     const Descriptor input = input_file(request.input);
     // The numbers of our own ends must not be among those that the child's ends are moved to.
     Pipe output, result;
@@ -172,6 +179,8 @@ class RunningChild {
       running_groups().forget(pid_);
       fail("cannot watch a child");
     }
+    // It cannot be moved where it is gone already, and then needs no limit.
+    if (memory_group_) memory_group_->add(pid_);
     if (request.time_limit_s > 0) deadline_ = after(started_, request.time_limit_s);
   }
 
@@ -259,7 +268,11 @@ class RunningChild {
     result.end = end_;
     if (WIFSIGNALED(status)) {
       result.signal = WTERMSIG(status);
-      if (end_ == ChildEnd::kExited) result.end = ChildEnd::kSignalled;
+      if (end_ == ChildEnd::kExited) {
+        const bool limit_reached = memory_group_ && memory_group_->oom_kills() > 0;
+        result.end = limit_reached && result.signal == SIGKILL ? ChildEnd::kOutOfMemory
+                                                               : ChildEnd::kSignalled;
+      }
     } else {
       result.exit_code = WEXITSTATUS(status);
     }
@@ -274,6 +287,7 @@ class RunningChild {
   CappedOutput output_;
   std::string result_;
   Clock::time_point started_;
+  std::optional<MemoryGroup> memory_group_;
   Clock::time_point deadline_ = Clock::time_point::max();
   pid_t pid_ = -1;
   Descriptor output_pipe_, result_pipe_, exit_;
@@ -290,6 +304,11 @@ bool die_with_parent(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have ended before that call.
   return ::getppid() == parent;
+}
+
+void be_killed_first() {
+  // Raising one's own score needs no rights; where there is no such file there is nothing to raise.
+  std::ofstream("/proc/self/oom_score_adj") << 500;
 }
 
 bool write_all(int descriptor, const std::string& bytes) {

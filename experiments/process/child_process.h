@@ -15,11 +15,13 @@ namespace attnlab::process {
 inline constexpr int kResultDescriptor = 3;
 
 struct ChildRequest {
-  std::vector<std::string> arguments;   ///< [0]: path of the program
-  std::string input;                    ///< the child's standard input
-  double time_limit_s = 0;              ///< wall clock; 0 = none
-  double grace_s = 5;                   ///< between SIGTERM and SIGKILL
-  std::int64_t memory_limit_bytes = 0;  ///< resident; looked at every 20 ms; 0 = none
+  std::vector<std::string> arguments;  ///< [0]: path of the program
+  std::string input;                   ///< the child's standard input
+  double time_limit_s = 0;             ///< wall clock; 0 = none
+  double grace_s = 5;                  ///< between SIGTERM and SIGKILL
+  /// 0 = none. Of the child and all that it starts, by a control group where the system lets us
+  /// make one; besides, the resident memory of the child itself is looked at every 20 ms.
+  std::int64_t memory_limit_bytes = 0;
   std::size_t output_limit_bytes = std::size_t{1} << 20;   ///< kept of stdout and stderr together
   std::size_t result_limit_bytes = std::size_t{64} << 20;  ///< taken from the result pipe
 };
@@ -50,6 +52,9 @@ void kill_running_children();
 /// For the child's start: it is killed when the thread that started it ends, however that ends.
 /// Returns false where `parent`, the process that started it, has ended already.
 bool die_with_parent(pid_t parent);
+
+/// For the child's start: where the system runs out of memory, it takes this process before others.
+void be_killed_first();
 
 /// Writes all of `bytes`; false where the other side has gone or the descriptor is closed.
 bool write_all(int descriptor, const std::string& bytes);

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "analysis/format.h"
+#include "experiments/measure/memory.h"
 #include "experiments/process/frame.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/worker_messages.h"
@@ -35,16 +36,28 @@ TrialResult ended(Status status, std::string reason) {
 }
 
 /// What the process may hold: limits.memory binds its tensors, but not what a variant allocates
-/// beside them, nor our references in float64. 0 = no limit; also for tensors on another device,
-/// whose memory is not resident.
-std::int64_t resident_limit(const config::TrialConfig& config) {
-  if (config.memory_limit_bytes == 0 || config.device != "cpu") return 0;
+/// beside them, nor our references in float64. Without one, all that is free now. 0 = no limit;
+/// also for tensors on another device, whose memory is not resident.
+std::int64_t process_limit(const config::TrialConfig& config) {
+  if (config.device != "cpu") return 0;
+  if (config.memory_limit_bytes == 0) return measure::available_memory_bytes().value_or(0);
   const double row = 8.0 * static_cast<double>(std::max(config.head_dim, config.head_dim_v));
   const double references = 8.0 * row * static_cast<double>(config.batch * config.heads) *
                             static_cast<double>(config.seqlen_q + config.seqlen_k);
   const double limit = static_cast<double>(config.memory_limit_bytes) + references +
                        static_cast<double>(kProgramBytes);
   return limit < 9e18 ? static_cast<std::int64_t>(limit) : 0;
+}
+
+std::string beyond_memory(std::int64_t held, std::int64_t allowed,
+                          const config::TrialConfig& config) {
+  const std::string why =
+      config.memory_limit_bytes == 0
+          ? std::string("all that was free when it started; limits.memory bounds it sooner")
+          : fmt::format("limits.memory is {}, and something for the program and the reference",
+                        analysis::format_bytes(config.memory_limit_bytes));
+  return fmt::format("ended: its process held {}, allowed are {} ({})",
+                     analysis::format_bytes(held), analysis::format_bytes(allowed), why);
 }
 
 /// Processes that the system has killed for want of memory since it started; 0 where it does not
@@ -96,12 +109,7 @@ TrialResult interpret(const process::ChildResult& child, const config::TrialConf
       return ended(Status::kTimeout, fmt::format("ended after {:.1f} s: limits.time_s is {:.3g}",
                                                  child.duration_s, config.time_limit_s));
     case process::ChildEnd::kOutOfMemory:
-      return ended(Status::kOom,
-                   fmt::format("ended: its process held {}, allowed are {} (limits.memory is {}, "
-                               "and something for the program and the reference)",
-                               analysis::format_bytes(child.peak_rss_bytes),
-                               analysis::format_bytes(memory_limit_bytes),
-                               analysis::format_bytes(config.memory_limit_bytes)));
+      return ended(Status::kOom, beyond_memory(child.peak_rss_bytes, memory_limit_bytes, config));
     case process::ChildEnd::kSignalled:
       if (child.signal == SIGKILL && oom_kills > 0) {
         return ended(Status::kOom, fmt::format("killed by the system for want of memory; its "
@@ -130,7 +138,7 @@ TrialResult run_isolated_trial(const Trial& trial, const IsolationContext& conte
   if (trial.config.time_limit_s > 0) {
     request.time_limit_s = trial.config.time_limit_s + kStartSeconds;
   }
-  request.memory_limit_bytes = resident_limit(trial.config);
+  request.memory_limit_bytes = process_limit(trial.config);
   const std::string started_utc = utc_time(std::time(nullptr));
   const std::int64_t kills_before = system_oom_kills();
 

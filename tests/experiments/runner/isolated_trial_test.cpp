@@ -100,7 +100,10 @@ TEST(Interpret, LimitsAreNamed) {
   EXPECT_THAT(interpreted(child).record.reason, HasSubstr("limits.time_s is 2"));
   child.end = ChildEnd::kOutOfMemory;
   EXPECT_EQ(interpreted(child).record.status, Status::kOom);
-  EXPECT_THAT(interpreted(child).record.reason, HasSubstr("allowed are 3.00 GiB"));
+  EXPECT_THAT(interpreted(child).record.reason,
+              HasSubstr("allowed are 3.00 GiB (limits.memory is 1.00 MiB"));
+  EXPECT_THAT(interpret(child, config::TrialConfig(), std::int64_t{3} << 30, 0).record.reason,
+              HasSubstr("allowed are 3.00 GiB (all that was free when it started"));
 }
 
 TEST(IsolatedTrial, AWorkerThatCannotStartIsARow) {
