@@ -9,12 +9,15 @@
 
 #include "experiments/cli/arguments.h"
 #include "experiments/cli/check_command.h"
+#include "experiments/cli/completion.h"
 #include "experiments/cli/compose_command.h"
+#include "experiments/cli/config_views.h"
 #include "experiments/cli/context.h"
 #include "experiments/cli/list_command.h"
 #include "experiments/cli/output.h"
 #include "experiments/cli/run_command.h"
 #include "experiments/cli/worker_command.h"
+#include "experiments/config/resolvers.h"
 #include "experiments/config/schema.h"
 #include "experiments/runner/frozen_run.h"
 #include "experiments/runner/grid.h"
@@ -79,10 +82,16 @@ std::vector<runner::Trial> compose_trials(const cli::Arguments& arguments,
                              {arguments.plugins, arguments.config_dir, arguments.config_name});
 }
 
-int run(const cli::Arguments& arguments) {
-  const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
-  if (arguments.print_config) return cli::print_config(jobs);
+/// --cfg, --info and --explain-key of `run`.
+int show_config(const cli::Arguments& arguments) {
+  config::refuse_secret_variables();
+  cli::write_stdout(cli::config_view(arguments, cli::run_request(arguments)));
+  return 0;
+}
 
+int run(const cli::Arguments& arguments) {
+  if (arguments.asks_for_config()) return show_config(arguments);
+  const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
   const std::vector<std::string> plugins = cli::plugin_paths(arguments, jobs);
   const cli::LoadedRegistry loaded = cli::load_registry(plugins);
   const std::vector<runner::Trial> trials = compose_trials(arguments, jobs, loaded.registry);
@@ -117,6 +126,8 @@ int dispatch(const cli::Arguments& arguments) {
     case cli::Command::kCompose: return cli::compose_command(arguments);
     case cli::Command::kList: return cli::list_command(arguments);
     case cli::Command::kCheck: return cli::check_command(arguments);
+    case cli::Command::kCompletion: return cli::completion_command(arguments);
+    case cli::Command::kComplete: return cli::complete_command(arguments);
     case cli::Command::kWorker: return cli::worker_command(arguments);
     case cli::Command::kText: break;
   }

@@ -5,142 +5,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
-#include "experiments/cli/version.h"
+#include "experiments/cli/commands.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
 namespace attnlab::cli {
 namespace {
-
-const char* const kRunFooter =
-    "Overrides: KEY=VALUE sets a key, A,B,C sweeps it, GROUP=OPTION chooses a config file, "
-    "+KEY=VALUE "
-    "adds, ~KEY removes.\n"
-    "Examples:\n"
-    "  attnlab run experiment=quickstart\n"
-    "  attnlab run variant=flash,full shape.seqlen=1024,2048 causal=true\n"
-    "  attnlab run --resume outputs/latest --retry all\n"
-    "Exit codes: 0 all trials ok, 3 some did not pass, 2 wrong usage or config, 1 output cannot be "
-    "written, 130 interrupted.";
-
-/// CLI11 2.1 builds the usage line from the program's path; ours is fixed.
-class UsageFormatter : public CLI::Formatter {
- public:
-  explicit UsageFormatter(std::string usage) : usage_(std::move(usage)) {}
-  std::string make_usage(const CLI::App*, std::string) const override { return usage_ + "\n"; }
-
- private:
-  std::string usage_;
-};
-
-void set_usage(CLI::App& app, const char* usage) {
-  app.formatter(std::make_shared<UsageFormatter>(usage));
-}
-
-/// A repeatable flag that takes one value, so that it never swallows the override after it.
-void add_plugin_flag(CLI::App& command, Arguments& arguments) {
-  command
-      .add_option("--plugin", arguments.plugins, "Load variants from a shared library (repeatable)")
-      ->type_name("F.so")
-      ->allow_extra_args(false);
-}
-
-CLI::App* add_run(CLI::App& app, Arguments& arguments) {
-  CLI::App* run = app.add_subcommand("run", "Run an experiment, or a single trial");
-  set_usage(*run, "Usage: attnlab run [experiment=NAME] [overrides...] [flags]");
-  run->allow_extras();
-  run->footer(kRunFooter);
-  run->add_flag("--dry-run", arguments.dry_run, "List the trials on stdout, run nothing");
-  run->add_option_function<std::string>(
-         "--cfg", [&arguments](const std::string&) { arguments.print_config = true; },
-         "Print the composed config as YAML, one document per job, run nothing")
-      ->type_name("job")
-      ->check(CLI::IsMember({"job"}));
-  run->add_option("--jobs", arguments.jobs,
-                  "Trials at once, for runs that measure no time (measure=untimed); default: 1")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024));
-  run->add_option("--config-dir", arguments.config_dir,
-                  "Folder searched for config files before the project's configs/")
-      ->type_name("DIR");
-  run->add_option("--config-name", arguments.config_name, "Primary config file, default: config")
-      ->type_name("NAME");
-  CLI::Option* resume =
-      run->add_option("--resume", arguments.resume,
-                      "Go on with the run in this folder, e.g. outputs/latest: trials without a "
-                      "row are run, as they were composed at its launch")
-          ->type_name("DIR")
-          ->excludes("--dry-run", "--cfg");
-  run->add_option("--retry", arguments.retry,
-                  "With --resume: also run again the rows that are failed (crashed and wrong as "
-                  "well), oom, timeout, or all (whatever is not ok, and rows of another build)")
-      ->type_name("STATUS")
-      ->check(CLI::IsMember({"failed", "oom", "timeout", "all"}))
-      ->needs(resume);
-  add_plugin_flag(*run, arguments);
-  return run;
-}
-
-CLI::App* add_compose(CLI::App& app, Arguments& arguments) {
-  CLI::App* compose =
-      app.add_subcommand("compose", "Print what a tree of Hydra configs composes to");
-  set_usage(*compose,
-            "Usage: attnlab compose --config-dir DIR [--config-name NAME] [overrides...] [flags]");
-  compose->allow_extras();
-  compose->footer(
-      "Prints YAML, one document per job of a sweep; no key has a meaning of its own.\n"
-      "Example: attnlab compose --config-dir conf --config-name config db=mysql,sqlite");
-  compose
-      ->add_option("--config-dir", arguments.config_dir, "Folder of the configs, default: configs/")
-      ->type_name("DIR");
-  compose->add_option("--config-name", arguments.config_name, "Primary config, default: config")
-      ->type_name("NAME");
-  compose
-      ->add_option("--info", arguments.info,
-                   "Print instead: defaults (the configs that are merged, in order), defaults-tree "
-                   "(the same, indented), config")
-      ->type_name("WHAT")
-      ->check(CLI::IsMember({"defaults", "defaults-tree", "config"}));
-  compose
-      ->add_option("--explain-key", arguments.explain_key,
-                   "Print instead: the file and line, or the override, that set this key")
-      ->type_name("KEY");
-  return compose;
-}
-
-CLI::App* add_list(CLI::App& app, Arguments& arguments) {
-  CLI::App* list = app.add_subcommand("list", "List variants, experiments, devices, config groups");
-  set_usage(*list, "Usage: attnlab list [variants|experiments|devices|GROUP] [flags]");
-  list->add_option("what", arguments.list_what, "variants, experiments, devices or a config group");
-  list->add_flag("--json", arguments.json, "Print JSON");
-  list->add_option("--config-dir", arguments.config_dir,
-                   "Folder searched for config files before the project's configs/")
-      ->type_name("DIR");
-  add_plugin_flag(*list, arguments);
-  return list;
-}
-
-CLI::App* add_check(CLI::App& app, Arguments& arguments) {
-  CLI::App* check = app.add_subcommand("check", "Check the properties every variant must have");
-  set_usage(*check, "Usage: attnlab check VARIANT [OPTION=VALUE...] [flags]");
-  check->allow_extras();
-  check->add_option("variant", arguments.variant, "Name of the variant")->required();
-  check->add_option("--device", arguments.device, "Where to run it: cpu (default) or cuda")
-      ->type_name("DEVICE")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
-  add_plugin_flag(*check, arguments);
-  return check;
-}
-
-std::vector<std::string> flag_names(const CLI::App& command) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return names;
-}
 
 /// Extra words are overrides, unless they look like a flag.
 std::vector<std::string> override_words(const CLI::App& command) {
@@ -166,71 +39,85 @@ void check_command_name(const std::string& word, const CLI::App& app) {
                     "--version; flags of a command follow it. See attnlab --help.",
                     word));
   }
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const std::vector<std::string> names = command_names(app);
   if (std::ranges::find(names, word) != names.end()) return;
   throw ConfigError(
       fmt::format("[attnlab] unknown command '{}'.{} Commands: {}. See attnlab --help.", word,
                   did_you_mean(word, names), join_names(names)));
 }
 
+Command command_of(const std::string& name) {
+  if (name == "run") return Command::kRun;
+  if (name == "compose") return Command::kCompose;
+  if (name == "list") return Command::kList;
+  if (name == "check") return Command::kCheck;
+  return Command::kCompletion;
+}
+
+/// Fills in what the program asks of itself or a shell asks of it; false for the words of a user.
+bool parse_internal(int argc, const char* const* argv, Arguments& arguments) {
+  if (argc == 3 && argv[1] == std::string_view("worker")) {  // runner/isolated_trial.h
+    arguments.command = Command::kWorker;
+    arguments.parent = argv[2];
+    return true;
+  }
+  if (argc >= 2 && argv[1] == std::string_view("complete")) {  // cli/completion.h
+    arguments.command = Command::kComplete;
+    arguments.words.assign(argv + 2, argv + argc);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Arguments parse_arguments(int argc, const char* const* argv) {
   Arguments arguments;
-  CLI::App app("What does an attention variant cost, and what does it lose, as the sequence grows?",
-               "attnlab");
-  app.require_subcommand(1);
-  set_usage(app, "Usage: attnlab COMMAND [arguments...]");
-  app.set_version_flag("--version", version_text());
-  app.footer("attnlab COMMAND --help says more about a command.");
-  const CLI::App* run = add_run(app, arguments);
-  const CLI::App* compose = add_compose(app, arguments);
-  const CLI::App* list = add_list(app, arguments);
-  const CLI::App* check = add_check(app, arguments);
+  if (parse_internal(argc, argv, arguments)) return arguments;
+  const std::unique_ptr<CLI::App> app = make_app(arguments);
   if (argc < 2) {
     throw ConfigError(
-        "[attnlab] no command given. Start with: attnlab run experiment=quickstart. Commands: run, "
-        "compose, list, check. See attnlab --help.");
+        fmt::format("[attnlab] no command given. Start with: attnlab run experiment=quickstart. "
+                    "Commands: {}. See attnlab --help.",
+                    join_names(command_names(*app))));
   }
-  // Not for users: how `run` starts a process per trial (runner/isolated_trial.h).
-  if (argc == 3 && argv[1] == std::string_view("worker")) {
-    arguments.command = Command::kWorker;
-    arguments.parent = argv[2];
-    return arguments;
-  }
-  check_command_name(argv[1], app);
+  check_command_name(argv[1], *app);
   try {
     // CLI11 takes its words from the back. A lone `--` protects nothing here: overrides pass
     // anyway.
     std::vector<std::string> words(argv + 1, argv + argc);
     std::erase(words, "--");
     std::ranges::reverse(words);
-    app.parse(std::move(words));
+    app->parse(std::move(words));
   } catch (const CLI::CallForVersion& version) {
     arguments.text = std::string(version.what()) + "\n";
     return arguments;
   } catch (const CLI::CallForHelp&) {
-    const CLI::App* asked = &app;
-    for (const CLI::App* command : app.get_subcommands()) asked = command;
+    const CLI::App* asked = app.get();
+    for (const CLI::App* command : app->get_subcommands()) asked = command;
     arguments.text = asked->help();
     return arguments;
   } catch (const CLI::ParseError& error) {
     throw ConfigError(fmt::format("[attnlab] {}. See attnlab --help.", error.what()));
   }
-  if (run->parsed()) {
-    arguments.command = Command::kRun;
-    arguments.words = override_words(*run);
-  } else if (compose->parsed()) {
-    arguments.command = Command::kCompose;
-    arguments.words = override_words(*compose);
-  } else if (check->parsed()) {
-    arguments.command = Command::kCheck;
-    arguments.words = override_words(*check);
-  } else if (list->parsed()) {
-    arguments.command = Command::kList;
+  for (const CLI::App* command : app->get_subcommands()) {
+    arguments.command = command_of(command->get_name());
+    arguments.words = override_words(*command);
   }
   return arguments;
+}
+
+std::vector<std::string> command_names() {
+  Arguments unused;
+  return command_names(*make_app(unused));
+}
+
+std::vector<std::string> flags_of_command(const std::string& command) {
+  Arguments unused;
+  const std::unique_ptr<CLI::App> app = make_app(unused);
+  const auto found = app->get_subcommands(
+      [&](const CLI::App* candidate) { return candidate->get_name() == command; });
+  return found.empty() ? std::vector<std::string>() : flag_names(*found.front());
 }
 
 }  // namespace attnlab::cli

@@ -6,12 +6,13 @@
 
 namespace attnlab::cli {
 
-enum class Command { kText, kRun, kCompose, kList, kCheck, kWorker };
+enum class Command { kText, kRun, kCompose, kList, kCheck, kCompletion, kComplete, kWorker };
 
 struct Arguments {
   Command command = Command::kText;
   std::string text;                  ///< kText: what --help or --version prints
-  std::vector<std::string> words;    ///< run, compose, check: overrides or options, untouched
+  std::vector<std::string> words;    ///< run, compose, check: overrides or options, untouched;
+                                     ///< complete: the line so far
   std::vector<std::string> plugins;  ///< paths given by --plugin
   std::string config_dir;   ///< searched before the project's own configs; empty = not given
   std::string config_name;  ///< empty = not given
@@ -21,16 +22,24 @@ struct Arguments {
   bool dry_run = false;
   bool print_config = false;  ///< --cfg job
   bool json = false;
-  std::string info;            ///< compose: defaults, defaults-tree, config; empty = not given
-  std::string explain_key;     ///< compose: a key; empty = not given
+  std::string info;            ///< run, compose: defaults, defaults-tree, config; empty = not given
+  std::string explain_key;     ///< run, compose: a key; empty = not given
   std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
   std::string variant;         ///< check
   std::string device = "cpu";  ///< check: cpu, cuda
+  std::string shell;           ///< completion: bash, zsh, fish
   std::string parent;          ///< worker: the process that started it
+
+  /// run: a view of the config instead of the run.
+  bool asks_for_config() const { return print_config || !info.empty() || !explain_key.empty(); }
 };
 
 /// Throws ConfigError for an unknown command or flag (naming the nearest) and for flags without
 /// their value. Words that begin with `~`, `+` or a single `-` are taken as overrides.
 Arguments parse_arguments(int argc, const char* const* argv);
+
+/// The commands that users call, and the flags of one of them ({} for an unknown one).
+std::vector<std::string> command_names();
+std::vector<std::string> flags_of_command(const std::string& command);
 
 }  // namespace attnlab::cli

@@ -29,15 +29,33 @@ std::vector<fs::path> config_dirs(const Arguments& arguments) {
   return dirs;
 }
 
-std::vector<config::Job> compose_jobs(const Arguments& arguments) {
+config::ComposeRequest run_request(const Arguments& arguments) {
   config::ComposeRequest request;
   request.config_dirs = config_dirs(arguments);
   if (!arguments.config_name.empty()) request.config_name = arguments.config_name;
   request.overrides = arguments.words;
   // A variant from a plugin has no file under configs/variant.
   request.open_groups = {"variant"};
+  return request;
+}
+
+std::vector<config::Job> compose_jobs(const Arguments& arguments) {
   config::refuse_secret_variables();
-  return config::compose(request);
+  return config::compose(run_request(arguments));
+}
+
+std::vector<std::string> group_names(const std::vector<fs::path>& dirs) {
+  std::set<std::string> names;
+  for (const auto& dir : dirs) {
+    std::error_code ignored;
+    for (const auto& entry : fs::recursive_directory_iterator(dir, ignored)) {
+      const auto folder = entry.path().parent_path();
+      if (entry.path().extension() == ".yaml" && folder != dir) {
+        names.insert(folder.lexically_relative(dir).generic_string());
+      }
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 LoadedRegistry load_registry(const std::vector<std::string>& plugin_paths) {

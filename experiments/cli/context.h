@@ -17,6 +17,12 @@ namespace attnlab::cli {
 /// given one is no folder.
 std::vector<std::filesystem::path> config_dirs(const Arguments& arguments);
 
+/// The folders with YAML files below the config folders, as group names: "shape", "task/text".
+std::vector<std::string> group_names(const std::vector<std::filesystem::path>& dirs);
+
+/// What the words of `run` ask to be composed. Throws ConfigError.
+config::ComposeRequest run_request(const Arguments& arguments);
+
 /// Composes the words of `run`: one job per grid point. Throws ConfigError.
 std::vector<config::Job> compose_jobs(const Arguments& arguments);
 

@@ -143,20 +143,6 @@ std::string devices_text(const Registry& registry) {
          cuda_text(registry);
 }
 
-/// The folders with YAML files below the config folders, as group names: "shape", "task/text".
-std::vector<std::string> group_names(const Dirs& dirs) {
-  std::set<std::string> names;
-  for (const auto& dir : dirs) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir)) {
-      const auto folder = entry.path().parent_path();
-      if (entry.path().extension() == ".yaml" && folder != dir) {
-        names.insert(folder.lexically_relative(dir).generic_string());
-      }
-    }
-  }
-  return {names.begin(), names.end()};
-}
-
 Json group_json(const Dirs& dirs, const std::string& group) {
   Json list = Json::array();
   for (const config::GroupOption& option : config::group_options(dirs, group)) {

@@ -84,16 +84,6 @@ std::string retry_line(const std::vector<analysis::Record>& records,
 
 }  // namespace
 
-int print_config(const std::vector<config::Job>& jobs) {
-  std::string text;
-  for (const config::Job& job : jobs) {
-    if (jobs.size() > 1) text += "---\n";
-    text += config::emit_yaml(job.config);
-  }
-  write_stdout(text);
-  return 0;
-}
-
 int print_trials(const std::vector<runner::Trial>& trials) {
   std::string text;
   for (const runner::Trial& trial : trials) {

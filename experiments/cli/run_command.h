@@ -1,4 +1,4 @@
-// The parts of `attnlab run` that speak to the user: what --cfg and --dry-run print, and what a run
+// The parts of `attnlab run` that speak to the user: what --dry-run prints, and what a run
 // says at its end. The command's course itself is in main.cpp.
 #pragma once
 
@@ -17,9 +17,6 @@
 #include "variants/api/plugin_loader.h"
 
 namespace attnlab::cli {
-
-/// --cfg job: the composed config of each job as a YAML document, on stdout.
-int print_config(const std::vector<config::Job>& jobs);
 
 /// --dry-run: a line per trial on stdout, trial_id first; "N trials" on stderr.
 int print_trials(const std::vector<runner::Trial>& trials);

@@ -76,6 +76,29 @@ TEST(Arguments, Compose) {
   EXPECT_THAT(error_of({"compose", "--info", "plugins"}), HasSubstr("plugins"));
 }
 
+TEST(Arguments, RunShowsItsConfigInSeveralWays) {
+  EXPECT_FALSE(parse({"run", "seed=1"}).asks_for_config());
+  EXPECT_TRUE(parse({"run", "--info", "defaults"}).asks_for_config());
+  EXPECT_EQ(parse({"run", "--explain-key", "shape.seqlen", "seed=1"}).explain_key, "shape.seqlen");
+  EXPECT_THAT(error_of({"run", "--info", "config", "--explain-key", "a"}),
+              HasSubstr("--explain-key"));
+  EXPECT_THAT(error_of({"run", "--resume", "d", "--info", "config"}), HasSubstr("--info"));
+}
+
+TEST(Arguments, HydrasMultirunFlagIsTaken) {
+  for (const char* flag : {"-m", "--multirun"}) {
+    EXPECT_THAT(parse({"run", flag, "seed=1,2"}).words, ElementsAre("seed=1,2"));
+    EXPECT_THAT(parse({"compose", "seed=1,2", flag}).words, ElementsAre("seed=1,2"));
+  }
+}
+
+TEST(Arguments, WordsOfShellsAreTakenAsTheyStand) {
+  const Arguments arguments = parse({"complete", "run", "--dry-run", ""});
+  EXPECT_EQ(arguments.command, Command::kComplete);
+  EXPECT_THAT(arguments.words, ElementsAre("run", "--dry-run", ""));
+  EXPECT_EQ(parse({"completion", "zsh"}).shell, "zsh");
+}
+
 TEST(Arguments, MistakesNameTheNearest) {
   EXPECT_THAT(error_of({"rnu"}), HasSubstr("unknown command 'rnu'. Did you mean 'run'?"));
   EXPECT_THAT(error_of({"run", "--dryrun"}), HasSubstr("unknown flag --dryrun of `run`"));
