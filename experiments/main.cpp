@@ -13,6 +13,7 @@
 #include "experiments/cli/compose_command.h"
 #include "experiments/cli/config_views.h"
 #include "experiments/cli/context.h"
+#include "experiments/cli/data_command.h"
 #include "experiments/cli/list_command.h"
 #include "experiments/cli/output.h"
 #include "experiments/cli/run_command.h"
@@ -126,6 +127,7 @@ int dispatch(const cli::Arguments& arguments) {
     case cli::Command::kCompose: return cli::compose_command(arguments);
     case cli::Command::kList: return cli::list_command(arguments);
     case cli::Command::kCheck: return cli::check_command(arguments);
+    case cli::Command::kData: return cli::data_command(arguments);
     case cli::Command::kCompletion: return cli::completion_command(arguments);
     case cli::Command::kComplete: return cli::complete_command(arguments);
     case cli::Command::kWorker: return cli::worker_command(arguments);

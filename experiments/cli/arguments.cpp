@@ -51,6 +51,7 @@ Command command_of(const std::string& name) {
   if (name == "compose") return Command::kCompose;
   if (name == "list") return Command::kList;
   if (name == "check") return Command::kCheck;
+  if (name == "data") return Command::kData;
   return Command::kCompletion;
 }
 
@@ -103,6 +104,7 @@ Arguments parse_arguments(int argc, const char* const* argv) {
   for (const CLI::App* command : app->get_subcommands()) {
     arguments.command = command_of(command->get_name());
     arguments.words = override_words(*command);
+    if (arguments.help) arguments.text = command->help();
   }
   return arguments;
 }

@@ -1,18 +1,19 @@
 // The command line, parsed: which command, its flags, and the override words as they stand.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace attnlab::cli {
 
-enum class Command { kText, kRun, kCompose, kList, kCheck, kCompletion, kComplete, kWorker };
+enum class Command { kText, kRun, kCompose, kList, kCheck, kData, kCompletion, kComplete, kWorker };
 
 struct Arguments {
   Command command = Command::kText;
-  std::string text;                  ///< kText: what --help or --version prints
-  std::vector<std::string> words;    ///< run, compose, check: overrides or options, untouched;
-                                     ///< complete: the line so far
+  std::string text;                ///< kText: what --help or --version prints
+  std::vector<std::string> words;  ///< run, compose, check, data: overrides or options, untouched;
+                                   ///< complete: the line so far
   std::vector<std::string> plugins;  ///< paths given by --plugin
   std::string config_dir;   ///< searched before the project's own configs; empty = not given
   std::string config_name;  ///< empty = not given
@@ -27,8 +28,15 @@ struct Arguments {
   std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
   std::string variant;         ///< check
   std::string device = "cpu";  ///< check: cpu, cuda
-  std::string shell;           ///< completion: bash, zsh, fish
-  std::string parent;          ///< worker: the process that started it
+  std::string task;            ///< data: its name; empty = not given
+  std::int64_t samples = 10;   ///< data
+  std::string out;             ///< data: a file; empty = stdout
+  std::string split = "train";  ///< data: train, validation, test
+  bool vocab = false;           ///< data: print the tokens instead
+  bool levels = false;          ///< data: print what chance and shortcuts reach instead
+  bool help = false;            ///< data: `text` has the help of the command
+  std::string shell;            ///< completion: bash, zsh, fish
+  std::string parent;           ///< worker: the process that started it
 
   /// run: a view of the config instead of the run.
   bool asks_for_config() const { return print_config || !info.empty() || !explain_key.empty(); }

@@ -120,9 +120,11 @@ void add_compose(CLI::App& app, Arguments& arguments) {
 }
 
 void add_list(CLI::App& app, Arguments& arguments) {
-  CLI::App* list = app.add_subcommand("list", "List variants, experiments, devices, config groups");
-  set_usage(*list, "Usage: attnlab list [variants|experiments|devices|GROUP] [flags]");
-  list->add_option("what", arguments.list_what, "variants, experiments, devices or a config group");
+  CLI::App* list =
+      app.add_subcommand("list", "List variants, experiments, tasks, devices, config groups");
+  set_usage(*list, "Usage: attnlab list [variants|experiments|tasks|devices|GROUP] [flags]");
+  list->add_option("what", arguments.list_what,
+                   "variants, experiments, tasks, devices or a config group");
   list->add_flag("--json", arguments.json, "Print JSON");
   list->add_option("--config-dir", arguments.config_dir,
                    "Folder searched for config files before the project's configs/")
@@ -139,6 +141,38 @@ void add_check(CLI::App& app, Arguments& arguments) {
       ->type_name("DEVICE")
       ->check(CLI::IsMember({"cpu", "cuda"}));
   add_plugin_flag(*check, arguments);
+}
+
+void add_data(CLI::App& app, Arguments& arguments) {
+  CLI::App* data = app.add_subcommand("data", "Print samples of a task as JSON Lines");
+  set_usage(*data, "Usage: attnlab data TASK [KEY=VALUE...] [flags]");
+  data->allow_extras();
+  // With a task's name, the help is about its keys.
+  data->set_help_flag();
+  data->add_flag("-h,--help", arguments.help,
+                 "Print this, and the keys of the task where one is named");
+  data->add_option("task", arguments.task, "Name of the task (attnlab list tasks)");
+  data->add_option("--samples", arguments.samples, "How many, from the first on; default: 10")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 53));
+  data->add_option("--out", arguments.out, "Write to this file instead of stdout")->type_name("F");
+  data->add_option("--split", arguments.split,
+                   "train (default), validation or test; no sample is in two of them")
+      ->type_name("PART")
+      ->check(CLI::IsMember({"train", "validation", "test"}));
+  CLI::Option* vocab =
+      data->add_flag("--vocab", arguments.vocab, "Print the tokens instead, in the order of ids");
+  data->add_flag("--levels", arguments.levels,
+                 "Print instead what chance, the most frequent answer and known shortcuts reach "
+                 "on these samples")
+      ->excludes(vocab);
+  data->add_option("--config-dir", arguments.config_dir,
+                   "Folder searched for presets (task/NAME.yaml) before the project's configs/")
+      ->type_name("DIR");
+  data->footer(
+      "One sample a line: {\"inputs\": [...], \"labels\": [...]}, ids of tokens; label -100 is not "
+      "scored,\na single label is that of the whole sequence. Same keys, same bytes.\n"
+      "Example: attnlab data mqar seqlen=128 pairs=8 seed=1 --samples 1000 --out train.jsonl");
 }
 
 void add_completion(CLI::App& app, Arguments& arguments) {
@@ -163,6 +197,7 @@ std::unique_ptr<CLI::App> make_app(Arguments& arguments) {
   add_compose(*app, arguments);
   add_list(*app, arguments);
   add_check(*app, arguments);
+  add_data(*app, arguments);
   add_completion(*app, arguments);
   return app;
 }

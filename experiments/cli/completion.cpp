@@ -113,7 +113,7 @@ Words argument_candidates(const Words& words, const std::vector<std::filesystem:
     return words.size() == 2 ? load_registry({}).registry.names() : variant_options(words[1]);
   }
   if (command == "list" && words.size() == 2) {
-    Words names = {"variants", "experiments", "devices"};
+    Words names = {"variants", "experiments", "tasks", "devices"};
     std::ranges::copy(group_names(dirs), std::back_inserter(names));
     return names;
   }

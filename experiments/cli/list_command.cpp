@@ -14,6 +14,7 @@
 
 #include "experiments/cli/context.h"
 #include "experiments/cli/output.h"
+#include "experiments/cli/task_catalogue.h"
 #include "experiments/config/schema.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
@@ -162,8 +163,9 @@ std::string group_text(const Dirs& dirs, const std::string& group) {
 std::string overview_text(const Registry& registry, const Dirs& dirs) {
   return "Variants (variant=NAME)\n" + variants_text(registry) +
          "\nExperiments (experiment=NAME)\n" + group_text(dirs, "experiment") +
-         "\nDevices (device=NAME)\n" + devices_text(registry) +
-         "\nConfig groups (attnlab list GROUP)\n" + join_names(group_names(dirs)) + "\n";
+         "\nTasks (attnlab data NAME)\n" + tasks_text(dirs) + "\nDevices (device=NAME)\n" +
+         devices_text(registry) + "\nConfig groups (attnlab list GROUP)\n" +
+         join_names(group_names(dirs)) + "\n";
 }
 
 }  // namespace
@@ -179,18 +181,22 @@ int list_command(const Arguments& arguments) {
     text = overview_text(registry, dirs);
     json = {{"variants", variants_json(registry)},
             {"experiments", group_json(dirs, "experiment")},
+            {"tasks", tasks_json(dirs)},
             {"devices", devices_json(registry)},
             {"groups", group_names(dirs)}};
   } else if (what == "variants") {
     text = variants_text(registry);
     json = variants_json(registry);
+  } else if (what == "tasks") {
+    text = tasks_text(dirs);
+    json = tasks_json(dirs);
   } else if (what == "devices") {
     text = devices_text(registry);
     json = devices_json(registry);
   } else {
     std::vector<std::string> known = group_names(dirs);
     if (std::ranges::find(known, group) == known.end()) {
-      known.insert(known.begin(), {"variants", "experiments", "devices"});
+      known.insert(known.begin(), {"variants", "experiments", "tasks", "devices"});
       throw ConfigError(fmt::format("[list] there is no '{}' to list.{} Known: {}.", what,
                                     did_you_mean(what, known), join_names(known)));
     }

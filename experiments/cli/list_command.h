@@ -1,4 +1,4 @@
-// `attnlab list`: the variants, experiments, devices and config groups there are.
+// `attnlab list`: the variants, experiments, tasks, devices and config groups there are.
 #pragma once
 
 #include "experiments/cli/arguments.h"

@@ -25,16 +25,17 @@ void prepare_standard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-void write_stdout(std::string_view text) {
+bool write_stdout(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EPIPE) return;
+    if (written < 0 && errno == EPIPE) return false;
     if (written < 0) {
       throw OutputError(fmt::format("[output] cannot write to stdout: {}.", std::strerror(errno)));
     }
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
 }
 
 }  // namespace attnlab::cli

@@ -10,8 +10,9 @@ namespace attnlab::cli {
 /// reader fails instead of killing the program.
 void prepare_standard_streams();
 
-/// Writes all of `text`. A reader that went away (EPIPE) is no error: the rest is dropped. Throws
-/// OutputError where stdout cannot be written for another reason, such as a full disk.
-void write_stdout(std::string_view text);
+/// Writes all of `text`. A reader that went away (EPIPE) is no error: the rest is dropped, and
+/// false returned, so that who has more to say can stop. Throws OutputError where stdout cannot be
+/// written for another reason, such as a full disk.
+bool write_stdout(std::string_view text);
 
 }  // namespace attnlab::cli
