@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kSweepKey = "sweep";
 constexpr const char* kHydraKey = "hydra";
+constexpr const char* kHydraSweepKey = "hydra.sweeper.params";
 
 [[noreturn]] void fail(const Position& position, const std::string& message) {
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
@@ -71,6 +72,11 @@ class Composer {
                                     did_you_mean(request.config_name, known), join_names(known)));
     }
     for (const std::string& text : request.overrides) given_.push_back(parse_override(text));
+    if (request.schema_free) {
+      std::erase_if(given_, [](const Override& override_) {
+        return is_below_hydra(override_.key) && !override_.is_sweep;
+      });
+    }
     for (Override& override_ : given_) expand_glob(override_);
     drop_repeats();
   }
@@ -200,9 +206,30 @@ class Composer {
     return result;
   }
 
+  /// Hydra's own sweep in the config, before anything of the command line is swept. A list is one
+  /// value there; several are a text, "1,2".
+  std::optional<Tree> hydra_sweep() {
+    if (!request_.multirun) return std::nullopt;
+    std::vector<Override> fixed = given_;
+    std::erase_if(fixed, [](const Override& override_) { return override_.is_sweep; });
+    const Tree config = merged(fixed);
+    const Tree* sweep = config.find_path(kHydraSweepKey);
+    if (sweep == nullptr || sweep->is_null()) return std::nullopt;
+    if (!sweep->is_map()) {
+      fail(sweep->position(), fmt::format("'{}' must be a map from keys to values, not {}",
+                                          kHydraSweepKey, sweep->kind_name()));
+    }
+    const Tree resolved = resolve_at(config, split_path(kHydraSweepKey));
+    std::vector<Tree::Entry> values;
+    for (const auto& [key, value] : resolved.entries()) {
+      values.emplace_back(key, value.is_list() ? Tree::of_list({value}, value.position()) : value);
+    }
+    return Tree::of_map(std::move(values), sweep->position());
+  }
+
   /// The `sweep:` map of the config for every combination of the swept groups.
   std::vector<std::optional<Tree>> config_sweeps(const std::vector<Axis>& groups) {
-    if (request_.schema_free) return {std::nullopt};
+    if (request_.schema_free) return {hydra_sweep()};
     std::vector<std::optional<Tree>> sweeps;
     const std::size_t count = count_jobs(groups);
     for (std::size_t i = 0; i < count; ++i) {
@@ -312,7 +339,7 @@ class Composer {
   }
 
   std::vector<DefaultsItem> chosen_configs(const std::vector<Override>& overrides) {
-    DefaultsRequest defaults{request_.config_name, {}, request_.open_groups};
+    DefaultsRequest defaults{request_.config_name, {}, request_.open_groups, request_.schema_free};
     for (const Override& override_ : overrides) {
       if (is_choice(override_)) defaults.choices.push_back(override_);
     }

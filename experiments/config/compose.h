@@ -21,8 +21,11 @@ struct ComposeRequest {
   /// below the group may be set without a `+`.
   std::set<std::string> open_groups;
   /// Nothing is known about the keys: `sweep:` is a key like others, a sweep without values gives
-  /// no jobs, and `hydra:`, which configures Hydra itself, is left out of the result.
+  /// no jobs, and `hydra:`, which configures Hydra itself, is left out of the result, whatever is
+  /// overridden in it.
   bool schema_free = false;
+  /// With `schema_free`: sweeps `hydra.sweeper.params` too, as Hydra does with --multirun.
+  bool multirun = false;
 };
 
 struct Job {

@@ -266,6 +266,7 @@ class Expander {
         if (self && has_self) fail(tree.position(), "_self_ appears twice in one defaults list");
         has_self = has_self || self;
       }
+      std::erase_if(entries, [&](const Entry& entry) { return is_passed_over(entry); });
     }
     if (!has_self) {
       Entry self;
@@ -274,6 +275,13 @@ class Expander {
     }
     if (primary) entries.insert(entries.end(), appended_.begin(), appended_.end());
     return entries;
+  }
+
+  bool is_passed_over(const Entry& entry) const {
+    if (!request_.without_hydra) return false;
+    if (entry.kind == Entry::Kind::kOverride) return is_below_hydra(entry.path);
+    return entry.kind == Entry::Kind::kGroup && is_below_hydra(entry.path) &&
+           !files_.is_group(entry.path);
   }
 
   /// `usual_package` is where the file goes unless its header or the entry says otherwise.
@@ -493,6 +501,10 @@ class Expander {
 
 std::vector<DefaultsItem> expand_defaults(ConfigFiles& files, const DefaultsRequest& request) {
   return Expander(files, request).run();
+}
+
+bool is_below_hydra(const std::string& key) {
+  return key.starts_with("hydra/") || key.starts_with("hydra.");
 }
 
 bool is_group_key(const ConfigFiles& files, const std::set<std::string>& open_groups,

@@ -27,6 +27,9 @@ struct DefaultsRequest {
   std::vector<Override> choices;
   /// Groups whose options need no file.
   std::set<std::string> open_groups;
+  /// Passes over what is chosen for Hydra itself: overrides of `hydra/...`, and its groups that
+  /// have no files here.
+  bool without_hydra = false;
 };
 
 /// Most configs that one composition may merge.
@@ -36,6 +39,9 @@ inline constexpr std::size_t kMaxConfigs = 1000;
 /// ConfigError for an unknown option (naming the nearest and all), a choice whose group is in no
 /// list, a group given twice, an entry that is not understood, and a config that includes itself.
 std::vector<DefaultsItem> expand_defaults(ConfigFiles& files, const DefaultsRequest& request);
+
+/// True for Hydra's own groups, `hydra/launcher`, and keys, `hydra.run.dir`.
+bool is_below_hydra(const std::string& key);
 
 /// True if `key` names a group: a folder of configs, or an open group.
 bool is_group_key(const ConfigFiles& files, const std::set<std::string>& open_groups,
