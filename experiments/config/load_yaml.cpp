@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "experiments/config/scalar.h"
+#include "experiments/config/utf8.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::config {
@@ -21,26 +22,6 @@ namespace {
 
 [[noreturn]] void fail(const Position& position, const std::string& message) {
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
-}
-
-/// Length of the valid UTF-8 sequence at `text[i]`, 0 if there is none (RFC 3629: no overlong
-/// forms, no surrogates, nothing above U+10FFFF).
-std::size_t utf8_length(const std::string& text, std::size_t i) {
-  const auto byte = [&](std::size_t k) {
-    return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4) return 0;
-  for (std::size_t k = 1; k < length; ++k) {
-    if ((byte(k) & 0xC0) != 0x80) return 0;
-  }
-  if (first == 0xE0 && byte(1) < 0xA0) return 0;
-  if (first == 0xED && byte(1) > 0x9F) return 0;
-  if (first == 0xF0 && byte(1) < 0x90) return 0;
-  if (first == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
 }
 
 void check_characters(const std::string& text, Position position) {
@@ -96,8 +77,9 @@ class TreeBuilder : public YAML::EventHandler {
     // The parser marks quoted scalars with the tag "!" and plain ones with "?".
     quoted_ = tag == "!";
     if (quoted_) {
-      add(value == "???" ? Tree::missing(position) : Tree::of_string(value, position), anchor,
-          true);
+      add(value == "???" ? Tree::missing(position)
+                         : Tree::of_string(complete_latin1(value), position),
+          anchor, true);
     } else {
       check_tag(tag, position);
       const bool is_key = expects_key();
@@ -123,7 +105,11 @@ class TreeBuilder : public YAML::EventHandler {
     Open top = close();
     // Explicit keys win over merged ones; of several merged maps, the earlier wins.
     // The merged keys come first.
-    Tree own = Tree::of_map(std::move(top.entries), top.position);
+    const Tree own = Tree::of_map(std::move(top.entries), top.position);
+    if (top.merged.empty()) {
+      add(own, top.anchor, false);
+      return;
+    }
     Tree merged = Tree::of_map({}, top.position);
     for (const Tree& source : top.merged) {
       for (const auto& [key, value] : source.entries()) {
@@ -131,8 +117,7 @@ class TreeBuilder : public YAML::EventHandler {
       }
     }
     for (const auto& [key, value] : own.entries()) merged = merged.with(key, value);
-    own = merged;
-    add(own, top.anchor, false);
+    add(merged, top.anchor, false);
   }
 
  private:

@@ -99,5 +99,11 @@ TEST(LoadYamlTest, FilesOfTheWrongKindOrSize) {
       "[config] big.yaml: larger than 1048576 bytes, which is the most a config file may have");
 }
 
+TEST(LoadYamlTest, EscapesOfOneLatinCharacterBecomeUtf8) {
+  EXPECT_EQ(yaml(R"(a: "x\_y\Nz \x85 \u00e9")").find("a")->as_string(),
+            "x\xC2\xA0y\xC2\x85z \xC2\x85 \xC3\xA9");
+  EXPECT_EQ(yaml(emit_yaml(yaml(R"("\_": ["\N"])"))), yaml(R"("\_": ["\N"])"));
+}
+
 }  // namespace
 }  // namespace attnlab::config
