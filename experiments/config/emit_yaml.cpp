@@ -100,6 +100,10 @@ bool nested(const Tree& tree) {
   return (tree.is_list() && !tree.items().empty()) || (tree.is_map() && !tree.entries().empty());
 }
 
+/// Longer keys need a "?" in front (YAML 1.2, 7.4.2: at most 1024 characters, quotes and escapes
+/// included).
+constexpr std::size_t kMaxImplicitKey = 1000;
+
 /// Writes a list or map with content; the cursor stands at `indent` already on its first line.
 void emit_block(const Tree& tree, std::size_t indent, std::string& out) {
   const std::string margin(indent, ' ');
@@ -122,13 +126,15 @@ void emit_block(const Tree& tree, std::size_t indent, std::string& out) {
   }
   for (const auto& [key, value] : tree.entries()) {
     start_line();
-    out += fmt::format("{}:", yaml_string(key));
+    const std::string text = yaml_string(key);
+    const bool is_long = text.size() > kMaxImplicitKey;
+    out += is_long ? fmt::format("? {}\n{}:", text, margin) : text + ":";
     if (!nested(value)) {
       out += fmt::format(" {}\n", yaml_scalar(value));
       continue;
     }
     // Lists stand at the margin of their key, as PyYAML writes them.
-    const std::size_t inner = value.is_list() ? indent : indent + 2;
+    const std::size_t inner = value.is_list() && !is_long ? indent : indent + 2;
     out += fmt::format("\n{:{}}", "", inner);
     emit_block(value, inner, out);
   }

@@ -100,5 +100,15 @@ TEST(EmitYamlTest, AnyTextReadsBackAsAnOverride) {
   }));
 }
 
+TEST(EmitYamlTest, KeysThatGetLongByTheirEscapesReadBack) {
+  for (const std::string& key : {std::string(900, '\r'), std::string(1000, 'k')}) {
+    for (const char* value : {"1", "[1, [2], {a: b}]", "{a: {b: c}}", "[]", "text"}) {
+      const Tree tree = Tree::of_map({{"first", yaml(value)}, {key, yaml(value)}, {"z", Tree()}});
+      EXPECT_EQ(yaml(emit_yaml(tree)), tree) << value;
+      EXPECT_EQ(yaml(emit_yaml(Tree::of_list({tree}))), Tree::of_list({tree})) << value;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace attnlab::config
