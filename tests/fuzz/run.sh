@@ -8,7 +8,7 @@ set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$source_dir/../.." && pwd)
 build=$root/build-fuzz
-all="yaml override interpolation compose journal csv"
+all="yaml override interpolation compose schema journal csv"
 cmake=$1
 ninja=$2
 shift 2
@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --seconds)
       seconds=${2:-}
-      [[ $seconds =~ ^[1-9][0-9]*$ ]] ||
+      [[ $seconds =~ ^[1-9][0-9]{0,8}$ ]] ||
         { echo "attnlab: --seconds takes a whole number from 1, not '$seconds'" >&2; exit 2; }
       shift 2 ;;
     -h | --help)
@@ -36,26 +36,36 @@ done
 [ ${#targets[@]} -gt 0 ] || read -ra targets <<<"$all"
 
 mkdir -p "$build/findings"
-if ! { "$cmake" -S "$source_dir" -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$ninja" \
-         -DCMAKE_CXX_COMPILER=clang++ && "$ninja" -C "$build"; } >"$build/build.log" 2>&1; then
+exec 8>"$build/.lock"
+flock -n 8 || { echo "attnlab: another ./attnlab fuzz is running here" >&2; exit 2; }
+if ! { (cd "$source_dir" && "$cmake" --preset fuzz -DCMAKE_MAKE_PROGRAM="$ninja") &&
+       "$ninja" -C "$build"; } >"$build/build.log" 2>&1; then
   tail -n 30 "$build/build.log" >&2
   echo "attnlab: the fuzz targets do not build; all of it is in $build/build.log" >&2
   exit 1
 fi
 
+# An input may take 5 s and 512 MiB. A finding ends a target; its log and the input stay.
 # shellcheck disable=SC2317  # called by xargs below
 fuzz_one() {
   local target=$1
   mkdir -p "$build/corpus/$target"
-  # A finding ends a target; its log and the input stay.
-  "$build/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
-    -dict="$source_dir/dictionaries/$target.dict" -print_final_stats=1 \
-    -artifact_prefix="$build/findings/$target-" \
+  "$build/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=5 -malloc_limit_mb=512 \
+    -rss_limit_mb=4096 -max_len=4096 -print_final_stats=1 \
+    -dict="$source_dir/dictionaries/$target.dict" -artifact_prefix="$build/findings/$target-" \
     "$build/corpus/$target" "$source_dir/corpus/$target" >"$build/$target.log" 2>&1 ||
     touch "$build/$target.failed"
 }
 export -f fuzz_one
 export build source_dir seconds
+
+# A fuzzer that finds nothing anywhere would pass: it has to find a fault that is there.
+if "$build/bin/planted_fuzz" -seed=1 -max_total_time=60 -artifact_prefix="$build/planted-" \
+     >"$build/planted.log" 2>&1 || ! grep -q "heap-buffer-overflow" "$build/planted.log"; then
+  echo "attnlab: the fuzzer did not find a planted fault, so that it would find no other:" \
+       "build-fuzz/planted.log" >&2
+  exit 1
+fi
 
 for target in "${targets[@]}"; do rm -f "$build/$target.failed"; done
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'fuzz_one {}'
@@ -65,18 +75,22 @@ printf '%-14s %12s %10s %8s  %s\n' target executions coverage corpus result
 for target in "${targets[@]}"; do
   log=$build/$target.log
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  last=$(grep -E '^#[0-9]+' "$log" | tail -n 1 || true)
-  coverage=$(sed -n 's/.*cov: \([0-9]*\).*/\1/p' <<<"$last")
-  corpus=$(sed -n 's/.*corp: \([0-9]*\).*/\1/p' <<<"$last")
+  last=$(grep -E '^#[0-9]+.* cov: ' "$log" | tail -n 1 || true)
+  coverage=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' <<<"$last")
+  corpus=$(sed -n 's/.* corp: \([0-9]*\).*/\1/p' <<<"$last")
   result=ok
-  if [ -f "$build/$target.failed" ]; then
-    status=1
-    result="FAILED, see ${log#"$root"/}"
-  fi
-  printf '%-14s %12s %10s %8s  %s\n' "$target" "${executions:--}" "${coverage:--}" "${corpus:--}" "$result"
+  [ -f "$build/$target.failed" ] && result="FAILED, see ${log#"$root"/}"
+  printf '%-14s %12s %10s %8s  %s\n' "$target" "${executions:--}" "${coverage:--}" "${corpus:--}" \
+    "$result"
 done
-if [ $status -ne 0 ]; then
-  echo "Inputs that failed are in build-fuzz/findings; run one again with:" \
-       "build-fuzz/bin/TARGET_fuzz build-fuzz/findings/FILE" >&2
-fi
+for target in "${targets[@]}"; do
+  [ -f "$build/$target.failed" ] || continue
+  status=1
+  input=$(sed -n 's/.*Test unit written to //p' "$build/$target.log" | tail -n 1)
+  if [ -n "$input" ]; then
+    echo "attnlab: to see it again: build-fuzz/bin/${target}_fuzz ${input#"$root"/}" >&2
+  else
+    tail -n 5 "$build/$target.log" >&2
+  fi
+done
 exit $status
