@@ -13,14 +13,24 @@ namespace {
 
 class Applier {
  public:
-  Applier(const Tree& config, const Override& given, const std::set<std::string>& open_groups)
-      : config_(config), given_(given), open_groups_(open_groups) {}
+  Applier(const Tree& config, const Override& given, const std::set<std::string>& open_groups,
+          bool keys_are_known)
+      : config_(config),
+        given_(given),
+        open_groups_(open_groups),
+        keys_are_known_(keys_are_known) {}
 
   Tree run() const {
     const std::string& key = given_.key;
     if (!given_.package.empty() || key.find('/') != std::string::npos) {
-      fail(fmt::format("there is no group '{}'", given_.target()));
+      std::string dotted = key;
+      std::replace(dotted.begin(), dotted.end(), '/', '.');
+      fail(fmt::format("there is no group '{}'{}", given_.target(),
+                       config_.find_path(dotted) == nullptr || !given_.package.empty()
+                           ? "; groups are folders of configs"
+                           : fmt::format("; for the key write {}=...", dotted)));
     }
+    if (keys_are_known_ && key.starts_with("sweep.")) fail_sweep();
     const Tree* old = config_.find_path(key);
     if (given_.kind == Override::Kind::kDelete) return deleted(old);
     const Tree value = given_value(old);
@@ -37,8 +47,8 @@ class Applier {
     const bool from_map = old != nullptr && old->is_map() && value.is_list();
     const bool from_list = old != nullptr && old->is_list() && value.is_map();
     if (from_map || from_list) {
-      fail(fmt::format("'{}' is a {} (given at {}) and cannot become a {}; delete it first: ~{}",
-                       key, old->kind_name(), old->position().to_string(), value.kind_name(), key));
+      fail(fmt::format("'{}' is {} (given at {}) and cannot become {}; delete it first: ~{}", key,
+                       old->kind_name(), old->position().to_string(), value.kind_name(), key));
     }
     const bool merges = old != nullptr && old->is_map() && value.is_map();
     return config_.with_path(key, merges ? merge(*old, value) : value);
@@ -54,8 +64,8 @@ class Applier {
     const Tree value = given_.values.front().at(given_.position);
     if (!given_.extends || old == nullptr || old->is_null() || old->is_missing()) return value;
     if (!old->is_list()) {
-      fail(fmt::format("extend_list() appends to a list, and '{}' is a {} (given at {})",
-                       given_.key, old->kind_name(), old->position().to_string()));
+      fail(fmt::format("extend_list() appends to a list, and '{}' is {} (given at {})", given_.key,
+                       old->kind_name(), old->position().to_string()));
     }
     std::vector<Tree> items = old->items();
     items.insert(items.end(), value.items().begin(), value.items().end());
@@ -71,7 +81,27 @@ class Applier {
     return suggest_path(key, known);
   }
 
+  [[noreturn]] void fail_sweep() const {
+    const Tree value = given_.values.empty() ? Tree() : given_.values.front();
+    std::string values;
+    if (value.is_list()) {
+      for (const Tree& item : value.items()) {
+        values += (values.empty() ? "" : ",") + override_text(item);
+      }
+    }
+    fail(fmt::format("on the command line a sweep is written without 'sweep.': {}={}",
+                     given_.key.substr(given_.key.find('.') + 1),
+                     values.empty() ? "VALUE,VALUE" : values));
+  }
+
   [[noreturn]] void fail_unknown(const std::string& key, const Tree& value) const {
+    if (keys_are_known_ && !key.starts_with("inputs.")) {
+      std::vector<std::string> known = all_paths(config_);
+      std::erase_if(known, [](const std::string& path) {
+        return path == "sweep" || path.starts_with("sweep.");
+      });
+      fail(fmt::format("there is no key '{}'.{}", key, suggest_or_list(key, known)));
+    }
     fail(fmt::format("there is no key '{}'.{} To add a new key write +{}={}", key, suggest(key),
                      key, override_text(value)));
   }
@@ -124,13 +154,14 @@ class Applier {
   const Tree& config_;
   const Override& given_;
   const std::set<std::string>& open_groups_;
+  bool keys_are_known_;
 };
 
 }  // namespace
 
 Tree apply_override(const Tree& config, const Override& override_,
-                    const std::set<std::string>& open_groups) {
-  return Applier(config, override_, open_groups).run();
+                    const std::set<std::string>& open_groups, bool keys_are_known) {
+  return Applier(config, override_, open_groups, keys_are_known).run();
 }
 
 }  // namespace attnlab::config

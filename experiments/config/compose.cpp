@@ -10,6 +10,8 @@
 #include "experiments/config/emit_yaml.h"
 #include "experiments/config/interpolation.h"
 #include "experiments/config/override.h"
+#include "experiments/config/override_hints.h"
+#include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
@@ -28,8 +30,8 @@ constexpr const char* kHydraSweepKey = "hydra.sweeper.params";
 void check_mergeable(const Tree& base, const Tree& over, const std::string& path) {
   if ((base.is_list() && over.is_map()) || (base.is_map() && over.is_list())) {
     fail(over.position(),
-         fmt::format("'{}' is a {} here and a {} at {}; they cannot be merged", path,
-                     over.kind_name(), base.kind_name(), base.position().to_string()));
+         fmt::format("'{}' is {} here and {} at {}; they cannot be merged", path, over.kind_name(),
+                     base.kind_name(), base.position().to_string()));
   }
   if (!base.is_map() || !over.is_map()) return;
   for (const auto& [key, value] : over.entries()) {
@@ -43,18 +45,18 @@ struct Axis {
   std::string display_key;
 };
 
-std::size_t count_jobs(const std::vector<Axis>& axes) {
+std::size_t count_jobs(const std::vector<Axis>& axes, std::size_t most) {
   std::size_t count = 1;
   for (const Axis& axis : axes) {
-    if (__builtin_mul_overflow(count, axis.sweep.values.size(), &count) || count > kMaxJobs) {
+    if (__builtin_mul_overflow(count, axis.sweep.values.size(), &count) || count > most) {
       std::vector<std::string> sizes;
       for (const Axis& each : axes) {
         sizes.push_back(fmt::format("{}: {}", each.display_key, each.sweep.values.size()));
       }
-      throw ConfigError(
-          fmt::format("[config] the sweep makes more than {} jobs ({}); take fewer "
-                      "values, or split the run",
-                      kMaxJobs, join_names(sizes)));
+      fail(axis.sweep.position,
+           fmt::format("the sweep makes more than {} jobs ({}); take fewer values, or allow that "
+                       "many with --max-jobs N",
+                       most, join_names(sizes)));
     }
   }
   return count;
@@ -64,14 +66,16 @@ class Composer {
  public:
   explicit Composer(const ComposeRequest& request)
       : request_(request), files_(request.config_dirs) {
-    check_config_path(request.config_name, {});
+    check_config_path(request.config_name, {std::make_shared<std::string>("--config-name")});
     if (!files_.exists(request.config_name)) {
       const std::vector<std::string> known = files_.option_names("");
+      std::string hint = files_.why_absent(request.config_name);
+      if (hint.empty()) hint = did_you_mean(request.config_name, known);
       throw ConfigError(fmt::format("[config] there is no config '{}' in {}.{} Known: {}",
-                                    request.config_name, files_.searched(),
-                                    did_you_mean(request.config_name, known), join_names(known)));
+                                    request.config_name, files_.searched(), hint,
+                                    join_or_none(known)));
     }
-    for (const std::string& text : request.overrides) given_.push_back(parse_override(text));
+    for (std::size_t i = 0; i < request.overrides.size(); ++i) given_.push_back(parsed(i));
     if (request.schema_free) {
       std::erase_if(given_, [](const Override& override_) {
         return is_below_hydra(override_.key) && !override_.is_sweep;
@@ -114,6 +118,15 @@ class Composer {
   }
 
  private:
+  Override parsed(std::size_t number) const {
+    try {
+      return parse_override(request_.overrides[number]);
+    } catch (const ConfigError& error) {
+      const std::string hint = override_hint(request_.overrides, number, files_);
+      throw ConfigError(error.what() + hint);
+    }
+  }
+
   bool is_group(const Override& override_) const {
     return is_group_key(files_, request_.open_groups, override_.key);
   }
@@ -128,9 +141,10 @@ class Composer {
   void expand_glob(Override& override_) const {
     if (!override_.glob) return;
     if (!is_group(override_)) {
-      fail(override_.position, fmt::format("glob() chooses among the options of a group, and there "
-                                           "is no group '{}'",
-                                           override_.key));
+      fail(override_.position,
+           fmt::format("glob() chooses among the options of a group, and there is no group '{}'. "
+                       "Groups: {}",
+                       override_.key, join_or_none(files_.group_names())));
     }
     for (const std::string& name : override_.glob->filter(files_.option_names(override_.key))) {
       override_.values.push_back(Tree::of_string(name, override_.position));
@@ -165,7 +179,11 @@ class Composer {
     });
     if (empty == given_.end()) return false;
     if (!request_.schema_free) {
-      fail(empty->position, "the sweep has no values, so there would be nothing to run");
+      const std::string options =
+          is_group(*empty)
+              ? " Options: " + join_or_none(files_.option_names(empty->key))
+              : " A range ends before its second number, and counts down only with a negative step";
+      fail(empty->position, "the sweep has no values, so there would be nothing to run." + options);
     }
     return true;
   }
@@ -231,9 +249,10 @@ class Composer {
   std::vector<std::optional<Tree>> config_sweeps(const std::vector<Axis>& groups) {
     if (request_.schema_free) return {hydra_sweep()};
     std::vector<std::optional<Tree>> sweeps;
-    const std::size_t count = count_jobs(groups);
+    const std::size_t count = count_jobs(groups, request_.max_jobs);
     for (std::size_t i = 0; i < count; ++i) {
-      const Tree config = merged(concrete(pick(groups, i)));
+      const std::vector<Override> chosen = pick(groups, i);
+      const Tree config = merged_job(concrete(chosen), chosen, i == 0);
       const Tree* sweep = config.find(kSweepKey);
       if (sweep == nullptr || sweep->is_null()) {
         sweeps.emplace_back();
@@ -270,7 +289,11 @@ class Composer {
       for (const auto& [key, values] : config_sweep->entries()) {
         Override own = override_of_sweep(key, values);
         expand_glob(own);
-        if (own.values.empty()) fail(own.position, fmt::format("no option of '{}' matches", key));
+        if (own.values.empty()) {
+          fail(own.position, fmt::format("no option of '{}' matches. Options: {}", key,
+                                         join_or_none(files_.option_names(own.key))));
+        }
+        check_not_of_itself(own);
         const bool given = std::any_of(given_.begin(), given_.end(), [&](const Override& each) {
           return each.target() == own.target();
         });
@@ -292,25 +315,63 @@ class Composer {
     return result;
   }
 
+  /// A sweep over the group of the config that holds it would never be made: that config is chosen.
+  void check_not_of_itself(const Override& own) const {
+    for (const Override& given : given_) {
+      if (given.target() != own.target() || given.values.size() != 1) continue;
+      const Tree& chosen = given.values.front();
+      if (!is_group(own) || !chosen.is_string() || !own.position.source) continue;
+      if (!own.position.source->ends_with("/" + own.key + "/" + chosen.as_string() + ".yaml")) {
+        continue;
+      }
+      fail(
+          own.position,
+          fmt::format("'{}' is swept by the config that {}={} chooses, which cannot choose another "
+                      "in its place; sweep on the command line: {}=A,B",
+                      own.key, own.key, chosen.as_string(), own.key));
+    }
+  }
+
   void add_product(const std::vector<Axis>& axes, const std::vector<Override>& fixed,
                    const std::optional<Tree>& config_sweep, std::vector<Job>& jobs) {
-    const std::size_t count = count_jobs(axes);
-    if (jobs.size() + count > kMaxJobs) {
-      throw ConfigError(
-          fmt::format("[config] the sweeps make more than {} jobs; take fewer values, "
-                      "or split the run",
-                      kMaxJobs));
+    const std::size_t count = count_jobs(axes, request_.max_jobs);
+    if (jobs.size() + count > request_.max_jobs) {
+      const Override& last = fixed.empty() ? axes.back().sweep : fixed.back();
+      fail(last.position,
+           fmt::format("the sweeps make more than {} jobs in all; take fewer values, or allow that "
+                       "many with --max-jobs N",
+                       request_.max_jobs));
     }
     for (std::size_t i = 0; i < count; ++i) {
       std::vector<Override> chosen = fixed;
       for (const Override& value : pick(axes, i)) chosen.push_back(value);
-      jobs.push_back(make_job(chosen, config_sweep));
+      jobs.push_back(make_job(chosen, config_sweep, jobs.empty()));
     }
   }
 
-  Job make_job(const std::vector<Override>& chosen, const std::optional<Tree>& config_sweep) {
+  /// `merged`; where earlier jobs passed, an error that lies elsewhere tells which job does not.
+  Tree merged_job(const std::vector<Override>& overrides, const std::vector<Override>& chosen,
+                  bool is_first) {
+    try {
+      return merged(overrides);
+    } catch (const ConfigError& error) {
+      if (is_first) throw;
+      const std::string message(error.what());
+      std::vector<std::string> texts;
+      for (const Override& each : chosen) {
+        // A swept value that is wrong itself needs no more words.
+        if (message.starts_with(fmt::format("[config] {}:", each.position.to_string()))) throw;
+        texts.push_back(each.text);
+      }
+      throw ConfigError(fmt::format("{} (The jobs before it compose; this one has {})",
+                                    error.what(), join_names(texts)));
+    }
+  }
+
+  Job make_job(const std::vector<Override>& chosen, const std::optional<Tree>& config_sweep,
+               bool is_first) {
     const std::vector<Override> overrides = concrete(chosen);
-    Tree config = merged(overrides);
+    Tree config = merged_job(overrides, chosen, is_first);
     if (!request_.schema_free) check_same_sweep(config, config_sweep);
     const char* const left_out = request_.schema_free ? kHydraKey : kSweepKey;
     if (config.find(left_out) != nullptr) config = config.without(left_out);
@@ -360,7 +421,7 @@ class Composer {
     }
     for (const Override& override_ : overrides) {
       if (!is_choice(override_)) {
-        config = apply_override(config, override_, request_.open_groups);
+        config = apply_override(config, override_, request_.open_groups, !request_.schema_free);
       }
     }
     if (config.node_count() > kMaxNodes) {

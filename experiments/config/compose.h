@@ -13,6 +13,9 @@
 
 namespace attnlab::config {
 
+/// Most jobs that one call makes.
+inline constexpr std::size_t kMaxJobs = 10'000;
+
 struct ComposeRequest {
   std::vector<std::filesystem::path> config_dirs;  ///< searched in order
   std::string config_name = "config";
@@ -24,6 +27,7 @@ struct ComposeRequest {
   /// no jobs, and `hydra:`, which configures Hydra itself, is left out of the result, whatever is
   /// overridden in it.
   bool schema_free = false;
+  std::size_t max_jobs = kMaxJobs;  ///< a sweep that makes more is refused
   /// With `schema_free`: sweeps `hydra.sweeper.params` too, as Hydra does with --multirun.
   bool multirun = false;
 };
@@ -42,9 +46,6 @@ struct MergedConfig {
   std::string package;  ///< where its values go, "a.b"; "" = the top
   std::size_t depth;    ///< 1 = the primary config, 2 = of its defaults list, ...
 };
-
-/// Most jobs that one call makes.
-inline constexpr std::size_t kMaxJobs = 10'000;
 
 /// The cartesian product of all sweeps; the last key varies fastest. Keys of the config's `sweep:`
 /// map come first, in their order, then those of the command line. An override of a swept key,

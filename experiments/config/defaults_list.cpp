@@ -6,8 +6,10 @@
 #include <map>
 #include <optional>
 
+#include "experiments/config/defaults_entry.h"
 #include "experiments/config/emit_yaml.h"
 #include "experiments/config/interpolation.h"
+#include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
@@ -18,128 +20,14 @@ namespace {
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
 }
 
-/// One entry of a defaults list, its paths made absolute.
-struct Entry {
-  enum class Kind { kSelf, kConfig, kGroup, kOverride };
-  Kind kind = Kind::kGroup;
-  std::string path;           ///< of the group (kGroup, kOverride) or of the config (kConfig)
-  std::string relative_path;  ///< as written, without the leading '/': decides the package
-  std::optional<std::string> package;
-  std::vector<std::string> options;  ///< empty = null, nothing chosen
-  bool optional = false;
-  bool missing = false;  ///< ???
-  bool is_list = false;  ///< written as a list of options
-  Position position;
-};
-
-std::string dotted(std::string path) {
-  std::replace(path.begin(), path.end(), '/', '.');
-  return path;
-}
-
-std::string parent_folder(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
-/// What stands behind the last "_global_" counts from the top.
-std::string after_global(const std::string& package) {
-  constexpr std::string_view kGlobal = "_global_";
-  const std::size_t place = package.rfind(kGlobal);
-  if (place == std::string::npos) return package;
-  const std::string rest = package.substr(place + kGlobal.size());
-  return rest.empty() ? rest : rest.substr(1);
-}
-
-constexpr std::string_view kGroupWord = "_group_";
-
-/// `text` with every `word` in it replaced.
-std::string replaced(std::string text, std::string_view word, const std::string& by) {
-  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += by.size()) {
-    text.replace(at, word.size(), by);
-  }
-  return text;
-}
-
-/// "word rest" -> true, and `text` becomes the rest.
-bool take_word(std::string& text, std::string_view word) {
-  if (!text.starts_with(word) || text.size() <= word.size() || text[word.size()] != ' ')
-    return false;
-  text = text.substr(text.find_first_not_of(' ', word.size()));
-  return true;
-}
-
-bool interpolated(const std::string& text) { return text.find("${") != std::string::npos; }
-
-std::vector<std::string> parse_options(const Tree& value) {
-  const auto name = [&](const Tree& tree) {
-    if (!tree.is_string()) {
-      fail(tree.position(), fmt::format("an option's name must be a string, and this reads as {}; "
-                                        "quote it",
-                                        tree.kind_name()));
-    }
-    if (!interpolated(tree.as_string())) {
-      check_config_path(tree.as_string(), tree.position());
-    } else if (value.is_list()) {
-      fail(tree.position(), "a list of options cannot hold an interpolation; name the option");
-    }
-    return tree.as_string();
-  };
-  if (value.is_null() || value.is_missing()) return {};
-  if (!value.is_list()) return {name(value)};
-  std::vector<std::string> options;
-  for (const Tree& item : value.items()) options.push_back(name(item));
-  return options;
-}
-
-/// Splits "[/]path[@package]" and makes the path absolute below `folder`.
-void parse_path(std::string text, const std::string& folder, Entry& entry) {
-  if (const std::size_t at = text.find('@'); at != std::string::npos) {
-    entry.package = text.substr(at + 1);
-    text = text.substr(0, at);
-  }
-  const bool absolute = text.starts_with("/");
-  entry.relative_path = absolute ? text.substr(1) : text;
-  const bool later = entry.kind == Entry::Kind::kConfig && interpolated(entry.relative_path);
-  if (!later) check_config_path(entry.relative_path, entry.position);
-  entry.path =
-      absolute || folder.empty() ? entry.relative_path : folder + "/" + entry.relative_path;
-}
-
-Entry parse_entry(const Tree& tree, const std::string& folder) {
-  Entry entry;
-  entry.position = tree.position();
-  if (tree.is_string()) {
-    entry.kind = tree.as_string() == "_self_" ? Entry::Kind::kSelf : Entry::Kind::kConfig;
-    if (entry.kind == Entry::Kind::kConfig) {
-      parse_path(tree.as_string(), folder, entry);
-    }
-    return entry;
-  }
-  if (!tree.is_map() || tree.entries().size() != 1) {
-    fail(entry.position,
-         "an entry of a defaults list is 'group: option', 'override /group: option', "
-         "'optional group: option', the name of a config, or _self_");
-  }
-  const auto& [key, value] = tree.entries().front();
-  std::string text = key;
-  if (take_word(text, "override")) {
-    entry.kind = Entry::Kind::kOverride;
-  } else {
-    entry.optional = take_word(text, "optional");
-  }
-  parse_path(text, folder, entry);
-  entry.options = parse_options(value);
-  entry.missing = value.is_missing();
-  entry.is_list = value.is_list();
-  return entry;
-}
+using Entry = DefaultsEntry;
 
 /// The option that overrides settle for a group.
 struct Choice {
   std::vector<std::string> options;
   bool is_list = false;
   bool missing = false;
+  bool by_user = false;  ///< on the command line, not in a file
   Position position;
   bool used = false;
 };
@@ -160,32 +48,68 @@ class Expander {
   std::vector<DefaultsItem> run() {
     std::vector<DefaultsItem> items = expand_file(request_.config_name, "", {}, true);
     for (const auto& [key, choice] : choices_) {
-      if (!choice.used) fail_unused(choice.position, key);
+      if (!choice.used) fail_unused(choice, key);
     }
     for (const auto& [key, deletion] : deletions_) {
-      if (!deletion.used) fail_unused(deletion.position, key);
+      if (!deletion.used) fail_undeleted(deletion, key);
     }
     return items;
   }
 
  private:
-  [[noreturn]] void fail_unused(const Position& position, const std::string& key) const {
+  /// An override whose group no list has.
+  [[noreturn]] void fail_unused(const Choice& choice, const std::string& key) const {
+    const std::vector<std::string> known = groups_in_use();
+    // Written in a file without its '/', a group counts from the file's own folder.
+    const std::string meant = key.substr(0, key.find('@'));
+    const std::string name =
+        meant.substr(meant.find('/') == std::string::npos ? 0 : meant.find('/') + 1);
+    if (!choice.by_user && std::find(known.begin(), known.end(), name) != known.end()) {
+      fail(
+          choice.position,
+          fmt::format("no defaults list has the group '{}'; to override the group '{}' of the "
+                      "primary config write 'override /{}: {}', with the /, below the header '# "
+                      "@package _global_'",
+                      meant, name, name, choice.options.empty() ? "null" : choice.options.front()));
+    }
+    const std::string advice = choice.by_user ? fmt::format("To add one write +{}=...", key)
+                                              : "To add one leave out the word 'override'";
+    fail(choice.position,
+         fmt::format("no defaults list has the group '{}'.{} Groups in use: {}. {}", key,
+                     did_you_mean(key, known), join_or_none(known), advice));
+  }
+
+  [[noreturn]] void fail_undeleted(const Deletion& deletion, const std::string& key) const {
+    const std::vector<std::string> known = groups_in_use();
+    if (const auto found = known_choices_.find(key); found != known_choices_.end()) {
+      fail(deletion.position,
+           fmt::format("the group '{}' has the option '{}', not '{}', so it is not deleted; to "
+                       "delete it in any case write ~{}",
+                       key, found->second.value_or("null"), deletion.option.value_or("null"), key));
+    }
+    fail(deletion.position,
+         fmt::format("no defaults list has the group '{}', so there is nothing to delete.{} Groups "
+                     "in use: {}",
+                     key, did_you_mean(key, known), join_or_none(known)));
+  }
+
+  std::vector<std::string> groups_in_use() const {
     std::vector<std::string> known;
     for (const auto& entry : known_choices_) known.push_back(entry.first);
-    fail(position,
-         fmt::format("no defaults list has the group '{}'.{} Groups in use: {}. To add one write "
-                     "+{}=...",
-                     key, did_you_mean(key, known), join_names(known), key));
+    return known;
   }
 
   void register_choice(const Override& choice) {
     if (choice.kind == Override::Kind::kForce) {
-      fail(choice.position,
-           "++ cannot choose an option of a group; write group=option, or "
-           "+group=option for a group that is in no defaults list");
+      fail(
+          choice.position,
+          fmt::format("++ cannot choose an option of a group; write {}=OPTION, or +{}=OPTION where "
+                      "no defaults list has the group",
+                      choice.target(), choice.target()));
     }
     Choice result;
     result.position = choice.position;
+    result.by_user = true;
     if (choice.kind == Override::Kind::kDelete) {
       register_deletion(choice);
       return;
@@ -206,6 +130,7 @@ class Expander {
       entry.is_list = result.is_list;
       entry.missing = result.missing;
       entry.position = choice.position;
+      entry.by_user = true;
       appended_.push_back(entry);
       return;
     }
@@ -225,42 +150,23 @@ class Expander {
     deletions_.insert_or_assign(choice.target(), deletion);
   }
 
-  /// Where an entry's configs go, below the package of the config that holds the list.
-  static std::string package_of(const Entry& entry, const std::string& parent_package) {
-    const bool is_config = entry.kind == Entry::Kind::kConfig;
-    std::string own = dotted(is_config ? parent_folder(entry.relative_path) : entry.relative_path);
-    if (entry.package) {
-      own = *entry.package;
-      if (own == "_here_") own = "";
-      if (own.find(kGroupWord) != std::string::npos) {
-        const std::string group = dotted(is_config ? parent_folder(entry.path) : entry.path);
-        own = "_global_." + replaced(own, kGroupWord, group);
-      }
-    }
-    return after_global(join_path(parent_package, own));
-  }
-
-  /// The name under which overrides find a group: with its package if that is not the usual one.
-  static std::string override_key(const Entry& entry, const std::string& package) {
-    if (package == dotted(entry.path)) return entry.path;
-    return entry.path + "@" + (package.empty() ? "_global_" : package);
-  }
-
   std::vector<Entry> parse_list(const ConfigFile& file, const std::string& folder, bool primary) {
     std::vector<Entry> entries;
     bool has_self = false;
     if (file.defaults) {
       if (!file.defaults->is_list()) {
         fail(file.defaults->position(),
-             fmt::format("'defaults' must be a list, not {}", file.defaults->kind_name()));
+             fmt::format("'defaults' must be a list, not {}; put '- ' in front of each entry",
+                         file.defaults->kind_name()));
       }
       for (const Tree& tree : file.defaults->items()) {
         const bool after_override =
             !entries.empty() && entries.back().kind == Entry::Kind::kOverride;
-        entries.push_back(parse_entry(tree, folder));
+        entries.push_back(parse_defaults_entry(tree, folder));
         const Entry::Kind kind = entries.back().kind;
         if (after_override && (kind == Entry::Kind::kConfig || kind == Entry::Kind::kGroup)) {
-          fail(tree.position(), "an 'override' stands before this entry; overrides come last");
+          fail(tree.position(),
+               "an 'override' stands before this entry; overrides come last in a defaults list");
         }
         const bool self = entries.back().kind == Entry::Kind::kSelf;
         if (self && has_self) fail(tree.position(), "_self_ appears twice in one defaults list");
@@ -296,8 +202,8 @@ class Expander {
     if (file.package && !package_given) package = after_global("_global_." + *file.package);
     if (package == "_global_") package = "";
     if (std::find(open_.begin(), open_.end(), config_path) != open_.end()) {
-      fail(from, fmt::format("config '{}' includes itself through its defaults list ({})",
-                             config_path, join_names(open_)));
+      fail(from, fmt::format("config '{}' includes itself through its defaults list: {}",
+                             config_path, circle(config_path)));
     }
     if (open_.size() >= kMaxDepth) fail(from, "defaults lists are nested too deeply");
     open_.push_back(config_path);
@@ -333,6 +239,13 @@ class Expander {
     return items;
   }
 
+  /// "a -> b -> a".
+  std::string circle(const std::string& config_path) const {
+    std::string text;
+    for (const std::string& each : open_) text += each + " -> ";
+    return text + config_path;
+  }
+
   std::vector<DefaultsItem> expand_entry(const Entry& entry, const std::string& package) {
     if (entry.kind == Entry::Kind::kConfig) return expand_config(entry, package);
     if (entry.kind == Entry::Kind::kGroup) return expand_group(entry, package);
@@ -363,11 +276,11 @@ class Expander {
 
   /// True if the option (or the config's name) is an interpolation.
   bool waits(const Entry& entry, const std::string& parent_package) const {
-    if (entry.kind == Entry::Kind::kConfig) return interpolated(entry.path);
+    if (entry.kind == Entry::Kind::kConfig) return is_interpolated(entry.path);
     if (entry.kind != Entry::Kind::kGroup) return false;
     const Choice* choice = choice_of(entry, parent_package);
     const std::vector<std::string>& options = choice ? choice->options : entry.options;
-    return options.size() == 1 && interpolated(options.front());
+    return options.size() == 1 && is_interpolated(options.front());
   }
 
   /// The entry with the choices made so far put in.
@@ -400,12 +313,25 @@ class Expander {
   std::vector<DefaultsItem> expand_config(const Entry& entry, const std::string& parent_package) {
     if (!files_.exists(entry.path)) {
       if (entry.optional) return {};
-      fail(entry.position,
-           fmt::format("there is no config '{}'.{}", entry.path,
-                       did_you_mean(entry.relative_path, options_of(parent_folder(entry.path)))));
+      fail_no_config(entry);
     }
     return expand_file(entry.path, package_of(entry, parent_package), entry.position, false,
                        entry.package.has_value());
+  }
+
+  [[noreturn]] void fail_no_config(const Entry& entry) const {
+    const std::string folder = parent_folder(entry.path);
+    const std::vector<std::string> known = options_of(folder);
+    const std::string name = entry.path.substr(folder.empty() ? 0 : folder.size() + 1);
+    std::string hint = files_.why_absent(entry.path);
+    if (hint.empty()) hint = did_you_mean(name, known);
+    if (files_.is_group(entry.path)) {
+      hint = fmt::format(" '{}' is a group: write '- {}: OPTION', one of {}.", entry.relative_path,
+                         entry.relative_path, join_names(options_of(entry.path)));
+    }
+    fail(entry.position, fmt::format("there is no config '{}'.{} Known{}: {} (in {})", entry.path,
+                                     hint, folder.empty() ? "" : " in " + folder,
+                                     join_or_none(known), files_.searched()));
   }
 
   std::vector<std::string> options_of(const std::string& group) const {
@@ -433,7 +359,7 @@ class Expander {
       if (missing) option = "\?\?\?";
       if (!options.empty()) option = options.front();
       if (is_deleted(key, option)) return {};
-      register_known(key, option, entry.position);
+      register_known(key, option, entry.position, entry.by_user);
     }
     if (missing) {
       fail(position, fmt::format("you must choose an option: {}=..., one of {}", key,
@@ -456,14 +382,25 @@ class Expander {
     return true;
   }
 
-  /// A group may be in the lists twice only with nothing chosen.
+  /// A group may be in the lists twice only with nothing chosen. The lists are read from their
+  /// ends, so the place that is known is the later one, which is at fault.
   void register_known(const std::string& key, const std::optional<std::string>& option,
-                      const Position& position) {
+                      const Position& position, bool by_user) {
     const auto [known, is_new] = known_choices_.emplace(key, option);
+    if (is_new) known_places_.emplace(key, KnownPlace{position, by_user});
     if (is_new || (!option && !known->second)) return;
-    fail(position, fmt::format("the group '{}' appears twice in the defaults lists; to change "
-                               "its option write 'override /{}: ...'",
-                               key, key));
+    const KnownPlace& later = known_places_.at(key);
+    const std::string wanted = known->second.value_or("null");
+    if (later.by_user) {
+      fail(later.position,
+           fmt::format("the group '{}' has an option already (from {}); to change it write {}={} "
+                       "without the +",
+                       key, position.to_string(), key, wanted));
+    }
+    fail(later.position,
+         fmt::format("the group '{}' has an option already (from {}); to change it write '- "
+                     "override /{}: {}'",
+                     key, position.to_string(), key, wanted));
   }
 
   std::vector<DefaultsItem> expand_option(const Entry& entry, const std::string& option,
@@ -478,10 +415,17 @@ class Expander {
                config_path, open_.size() + 1}};
     }
     if (optional) return {};
+    if (!files_.is_group(entry.path)) {
+      const std::vector<std::string> groups = files_.group_names();
+      fail(position,
+           fmt::format("there is no group '{}'.{} Groups: {} (in {})", entry.path,
+                       did_you_mean(entry.path, groups), join_or_none(groups), files_.searched()));
+    }
     const std::vector<std::string> known = options_of(entry.path);
-    fail(position,
-         fmt::format("group '{}' has no option '{}'.{} Options: {} (in {})", entry.path, option,
-                     did_you_mean(option, known), join_names(known), files_.searched()));
+    std::string hint = files_.why_absent(config_path);
+    if (hint.empty()) hint = suggest_value(option, known);
+    fail(position, fmt::format("group '{}' has no option '{}'.{} Options: {} (in {})", entry.path,
+                               option, hint, join_or_none(known), files_.searched()));
   }
 
   ConfigFiles& files_;
@@ -491,6 +435,12 @@ class Expander {
   std::map<std::string, Deletion> deletions_;
   /// The options chosen so far, by group; lists of options are not among them.
   std::map<std::string, std::optional<std::string>> known_choices_;
+  /// Where the option of a group was chosen.
+  struct KnownPlace {
+    Position position;
+    bool by_user = false;
+  };
+  std::map<std::string, KnownPlace> known_places_;
   std::set<std::string> settled_;  ///< groups whose interpolated option is resolved
   std::size_t interpolated_ = 0;   ///< > 0 below an interpolated choice
   std::vector<std::string> open_;

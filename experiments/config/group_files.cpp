@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <sstream>
 #include <system_error>
 
@@ -66,7 +67,7 @@ std::optional<std::string> package_header(const std::string& text, const std::st
     const std::string value = blank == std::string::npos ? "" : trim(comment.substr(blank));
     if (value.empty()) {
       throw ConfigError(
-          fmt::format("[config] {}:{}: the header '{}' needs a value, e.g. "
+          fmt::format("[config] {}:{}:1: the header '{}' needs a value, e.g. "
                       "'# @package _global_'",
                       name, number, line));
     }
@@ -90,6 +91,15 @@ std::string description(const std::string& text) {
   return {};
 }
 
+/// What a file of one word was probably meant to be: "lr:1" and "lr = 1" are no pairs in YAML.
+std::string advice_for_text(const Tree& tree) {
+  if (!tree.is_string()) return {};
+  const std::string& text = tree.as_string();
+  const std::size_t sign = text.find_first_of(":=");
+  if (sign == std::string::npos || text.size() > 100) return {};
+  return fmt::format("; write '{}: {}'", trim(text.substr(0, sign)), trim(text.substr(sign + 1)));
+}
+
 void check_dirs(const std::vector<fs::path>& config_dirs) {
   if (config_dirs.empty()) throw ConfigError("[config] no config folder was given");
   for (const fs::path& dir : config_dirs) {
@@ -107,10 +117,23 @@ void check_dirs(const std::vector<fs::path>& config_dirs) {
 
 void check_config_path(const std::string& path, const Position& position) {
   if (well_formed(path)) return;
-  throw ConfigError(
-      fmt::format("[config] {}: '{}' is not the name of a config; allowed are letters, "
-                  "digits and _ . - with / between groups, without '..'",
-                  position.to_string(), path));
+  const auto why = [&]() -> std::string {
+    if (path.empty()) return "the name of a config is missing";
+    std::string shown = path.size() <= 200 ? path : path.substr(0, 200) + "...";
+    if (path.find('\\') != std::string::npos) {
+      return fmt::format("'{}' has a backslash; groups are separated by /", shown);
+    }
+    const char* const rest = "; configs lie below the config folder, which --config-dir names";
+    if (path.find("..") != std::string::npos) {
+      return fmt::format("'{}' has '..' in it{}", shown, rest);
+    }
+    if (path.front() == '/') return fmt::format("'{}' is an absolute path{}", shown, rest);
+    return fmt::format(
+        "'{}' is not the name of a config; allowed are letters, digits and _ . - with / between "
+        "groups",
+        shown);
+  };
+  throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), why()));
 }
 
 std::vector<GroupOption> group_options(const std::vector<fs::path>& config_dirs,
@@ -175,8 +198,8 @@ const ConfigFile& ConfigFiles::load(const std::string& config_path) {
   }
   const auto file = find(config_path);
   if (!file) {
-    throw ConfigError(
-        fmt::format("[config] there is no config '{}' in {}", config_path, searched()));
+    throw ConfigError(fmt::format("[config] there is no config '{}' in {}.{}", config_path,
+                                  searched(), why_absent(config_path)));
   }
   const std::string text = read_config_text(*file);
   ConfigFile result;
@@ -185,8 +208,9 @@ const ConfigFile& ConfigFiles::load(const std::string& config_path) {
   Tree tree = parse_yaml(text, result.name);
   if (tree.is_null()) tree = Tree::of_map({}, tree.position());
   if (!tree.is_map()) {
-    throw ConfigError(fmt::format("[config] {}: a config file holds a map (key: value), not {}",
-                                  tree.position().to_string(), tree.kind_name()));
+    throw ConfigError(fmt::format("[config] {}: a config file holds a map (key: value), not {}{}",
+                                  tree.position().to_string(), tree.kind_name(),
+                                  advice_for_text(tree)));
   }
   if (const Tree* defaults = tree.find("defaults")) {
     result.defaults = *defaults;
@@ -200,6 +224,41 @@ std::vector<std::string> ConfigFiles::option_names(const std::string& group) con
   std::vector<std::string> names;
   for (const GroupOption& option : group_options(config_dirs_, group)) names.push_back(option.name);
   return names;
+}
+
+std::vector<std::string> ConfigFiles::group_names() const {
+  std::set<std::string> names;
+  for (const fs::path& dir : config_dirs_) {
+    std::error_code error;
+    for (const auto& entry : fs::recursive_directory_iterator(
+             dir, fs::directory_options::skip_permission_denied, error)) {
+      const fs::path folder = entry.path().parent_path();
+      if (entry.path().extension() != ".yaml" || folder == dir) continue;
+      names.insert(folder.lexically_relative(dir).generic_string());
+      if (names.size() > kMaxOptionsOfGroup) break;
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string ConfigFiles::why_absent(const std::string& config_path) const {
+  constexpr std::string_view kEnding = ".yaml";
+  if (config_path.ends_with(kEnding)) {
+    const std::string name = config_path.substr(0, config_path.size() - kEnding.size());
+    if (exists(name)) return fmt::format(" Names of configs have no ending: write '{}'.", name);
+  }
+  if (!well_formed(config_path)) return {};
+  for (const fs::path& dir : config_dirs_) {
+    std::error_code error;
+    const fs::path link = dir / (config_path + ".yaml"), other = dir / (config_path + ".yml");
+    if (fs::is_symlink(fs::symlink_status(link, error))) {
+      return fmt::format(" {} is a link that leads nowhere.", link.string());
+    }
+    if (fs::exists(other, error)) {
+      return fmt::format(" {} is there, but configs end in .yaml: rename it.", other.string());
+    }
+  }
+  return {};
 }
 
 std::string ConfigFiles::searched() const {

@@ -43,6 +43,11 @@ class ConfigFiles {
   const ConfigFile& load(const std::string& config_path);
 
   std::vector<std::string> option_names(const std::string& group) const;
+  /// All folders with configs, "a", "a/b", sorted.
+  std::vector<std::string> group_names() const;
+  /// A sentence for the message about a config that is not there: another ending, a broken link;
+  /// "" where there is nothing to say.
+  std::string why_absent(const std::string& config_path) const;
   /// The folders, for messages.
   std::string searched() const;
 

@@ -127,8 +127,10 @@ class Resolver {
     const bool around = found.path && !found.by_resolver && !active_.empty() &&
                         found.path->size() <= active_.back().size() &&
                         std::equal(found.path->begin(), found.path->end(), active_.back().begin());
-    if (around)
-      fail(fmt::format("the text at '{}' refers to what holds it", path_text(active_.back())));
+    if (around) {
+      fail(fmt::format("the text at '{}' refers to '{}', which holds that text",
+                       path_text(active_.back()), path_text(*found.path)));
+    }
     return interpolated_text(found.tree);
   }
 
@@ -192,13 +194,16 @@ class Resolver {
     if (name == "oc.deprecated") return deprecated(arguments, path);
     if (name == "oc.dict.keys") return {dict_keys(arguments, path), {}};
     if (name == "oc.dict.values") return {dict_values(arguments, path), {}};
-    fail(fmt::format("unknown resolver '{}'.{} Known: {}", name,
-                     did_you_mean(name, resolver_names()), join_names(resolver_names())));
+    std::string hint = did_you_mean(name, resolver_names());
+    if (name == "env") hint = " Did you mean 'oc.env'?";
+    if (name == "hydra") hint = " There is no Hydra when attnlab runs.";
+    fail(fmt::format("unknown resolver '{}'.{} Known: {}", name, hint,
+                     join_names(resolver_names())));
   }
 
   Found decode(const std::vector<Tree>& arguments, const Path& path) {
     if (arguments.size() != 1 || (!arguments[0].is_string() && !arguments[0].is_null())) {
-      fail("oc.decode takes one text");
+      fail("oc.decode takes one text, e.g. ${oc.decode:'[1,2]'}");
     }
     if (arguments[0].is_null()) return {arguments[0], {}};
     return evaluate(parse_argument(arguments[0].as_string(), position_), path);
@@ -207,7 +212,8 @@ class Resolver {
   const std::string& key_argument(const std::vector<Tree>& arguments, std::size_t most,
                                   const char* name) const {
     if (arguments.empty() || arguments.size() > most || !arguments[0].is_string()) {
-      fail(fmt::format("{} takes a key, e.g. ${{{}:a.b}}", name, name));
+      fail(fmt::format("{} takes a key{}, e.g. ${{{}:a.b}}", name,
+                       most > 1 ? " and perhaps a default" : "", name));
     }
     return arguments[0].as_string();
   }
@@ -301,15 +307,39 @@ class Resolver {
     return {resolve_string(found.tree, *found.path), {}};
   }
 
+  /// A sentence about the longest part of the path that exists.
+  std::string why_not_found(const Path& wanted) {
+    for (std::size_t size = wanted.size(); size-- > 1;) {
+      const Path front(wanted.begin(), wanted.begin() + static_cast<std::ptrdiff_t>(size));
+      const std::optional<Found> there = find(front);
+      if (!there) continue;
+      if (there->tree.is_list()) {
+        return fmt::format(" '{}' is a list of {} values, counted from 0.", path_text(front),
+                           there->tree.items().size());
+      }
+      if (!there->tree.is_map()) {
+        return fmt::format(" '{}' is {} and has no keys.", path_text(front),
+                           there->tree.kind_name());
+      }
+      break;
+    }
+    const std::string path = path_text(wanted);
+    if (path.find_first_of("+*/ ") != std::string::npos) {
+      return " Interpolations refer to keys; they do not compute.";
+    }
+    return suggest_or_list(path, all_paths(root_));
+  }
+
   Found must_find(const Path& wanted, const std::string& text) {
     std::optional<Found> found = find(wanted);
     const std::string path = path_text(wanted);
     if (!found) {
       fail(fmt::format("'{}' refers to '{}', which does not exist.{}", text, path,
-                       suggest_path(path, all_paths(root_))));
+                       why_not_found(wanted)));
     }
     if (found->tree.is_missing()) {
-      fail(fmt::format("'{}' refers to '{}', which has no value yet (\?\?\?); set it", text, path));
+      fail(fmt::format("'{}' refers to '{}', which has no value yet (\?\?\?, at {}); set it", text,
+                       path, found->tree.position().to_string()));
     }
     return *found;
   }

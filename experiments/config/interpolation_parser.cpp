@@ -194,7 +194,12 @@ class Parser {
     do {
       const bool bracket = !text.empty() && text.front() == '[';
       if (!bracket && !first) {
-        if (text.front() != '.') fail(fmt::format("'{}' is no reference", result.source));
+        if (text.front() != '.') {
+          fail(
+              fmt::format("'{}' is no reference; a key has no blanks and signs in it, and nothing "
+                          "is computed here",
+                          result.source));
+        }
         text = trimmed(text.substr(1));
       }
       if (bracket) text = trimmed(text.substr(1));
@@ -212,6 +217,7 @@ class Parser {
   /// Cuts a new text; returns the tokens that were being read.
   Tokens cut(std::string_view text) {
     Tokens saved = std::move(tokens_);
+    cut_text_ = std::string(trimmed(text));
     tokens_ = {cut_value(trimmed(text), 0, position_), 0};
     return saved;
   }
@@ -227,9 +233,13 @@ class Parser {
   const ValueToken& take() { return tokens_.all[tokens_.at++]; }
 
   [[noreturn]] void fail_unexpected() const {
-    if (peek().kind == Kind::kEnd) fail("an argument of an interpolation ends too early");
-    fail(fmt::format("unexpected '{}' in the arguments of an interpolation; quote the text",
-                     peek().text));
+    if (peek().kind == Kind::kEnd) {
+      fail(fmt::format("'{}' ends too early: a closing bracket or a value is missing", cut_text_));
+    }
+    fail(
+        fmt::format("unexpected '{}' in '{}', the arguments of an interpolation; put the text in "
+                    "quotes",
+                    peek().text, cut_text_));
   }
 
   /// Elements up to `end`; one that is left out is an empty text.
@@ -348,6 +358,7 @@ class Parser {
 
   const Position& position_;
   Tokens tokens_;
+  std::string cut_text_;  ///< what was cut last, for messages
   std::size_t depth_ = 0;
 };
 

@@ -9,12 +9,14 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <unordered_map>
 
 #include "experiments/config/scalar.h"
 #include "experiments/config/utf8.h"
+#include "experiments/config/yaml_errors.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::config {
@@ -26,6 +28,9 @@ namespace {
 
 void check_characters(const std::string& text, Position position) {
   position.line = position.column = 1;
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+    fail(position, "the file is UTF-16; save it as UTF-8");
+  }
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = utf8_length(text, i);
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -34,8 +39,8 @@ void check_characters(const std::string& text, Position position) {
     }
     if ((byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7F) {
       fail(position,
-           fmt::format("control character 0x{:02x}; write it as \"\\x{:02x}\" in double quotes",
-                       byte, byte));
+           fmt::format("control character 0x{:02x}; write it as \\x{:02x} in double quotes", byte,
+                       byte));
     }
     position.column += 1;
     if (text[i] == '\n') {
@@ -53,6 +58,15 @@ class TreeBuilder : public YAML::EventHandler {
   explicit TreeBuilder(std::shared_ptr<const std::string> source) : source_(std::move(source)) {}
 
   const Tree& result() const { return result_; }
+
+  /// The innermost '[' or '{' without its end.
+  std::optional<OpenBracket> open_bracket() const {
+    if (open_.empty() || !open_.back().is_flow) return {};
+    return OpenBracket{open_.back().is_list, open_.back().position};
+  }
+
+  /// Where the last value or key was seen.
+  const Position& last_place() const { return last_place_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -83,14 +97,15 @@ class TreeBuilder : public YAML::EventHandler {
     } else {
       check_tag(tag, position);
       const bool is_key = expects_key();
+      plain_ = value;
       const Tree resolved = resolve_yaml_scalar(value, position);
       add(resolved, anchor, is_key && (resolved.is_string() || value == "<<"));
     }
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(mark, tag, anchor, true);
+                       YAML::EmitterStyle::value style) override {
+    open(mark, tag, anchor, true, style == YAML::EmitterStyle::Flow);
   }
   void OnSequenceEnd() override {
     const Open top = close();
@@ -98,8 +113,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(mark, tag, anchor, false);
+                  YAML::EmitterStyle::value style) override {
+    open(mark, tag, anchor, false, style == YAML::EmitterStyle::Flow);
   }
   void OnMapEnd() override {
     Open top = close();
@@ -124,6 +139,7 @@ class TreeBuilder : public YAML::EventHandler {
   /// A list or map whose end has not been seen.
   struct Open {
     bool is_list;
+    bool is_flow;
     Position position;
     YAML::anchor_t anchor;
     std::vector<Tree> items = {};
@@ -136,7 +152,10 @@ class TreeBuilder : public YAML::EventHandler {
     std::size_t nodes = 1;
   };
 
-  Position at(const YAML::Mark& mark) const { return {source_, mark.line + 1, mark.column + 1}; }
+  Position at(const YAML::Mark& mark) {
+    last_place_ = {source_, mark.line + 1, mark.column + 1};
+    return last_place_;
+  }
 
   bool expects_key() const {
     return !open_.empty() && !open_.back().is_list && !open_.back().has_key;
@@ -147,13 +166,14 @@ class TreeBuilder : public YAML::EventHandler {
     fail(position, fmt::format("the tag '{}' is not allowed; write the plain value", tag));
   }
 
-  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_list) {
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_list,
+            bool is_flow) {
     check_tag(tag, at(mark));
     if (expects_key()) fail(at(mark), "a key must be a string, not a list or a map");
     if (open_.size() >= kMaxDepth) {
       fail(at(mark), fmt::format("nested deeper than {} levels", kMaxDepth));
     }
-    open_.push_back({is_list, at(mark), anchor});
+    open_.push_back({is_list, is_flow, at(mark), anchor});
   }
 
   Open close() {
@@ -196,8 +216,11 @@ class TreeBuilder : public YAML::EventHandler {
   void add_key(Open& top, const Tree& value, bool string_key) {
     if (!string_key) {
       fail(value.position(),
-           fmt::format("a key must be a string, and this one reads as {}; quote it",
-                       value.kind_name()));
+           value.is_null()
+               ? "the key in front of ':' is missing, or null; inside {} pairs are separated by "
+                 "commas"
+               : fmt::format("a key must be a string, and this one reads as {}; quote it: '{}'",
+                             value.kind_name(), plain_));
     }
     const std::string& key = value.is_missing() ? "???" : value.as_string();
     if (key.size() > kMaxKeyBytes) {
@@ -233,6 +256,8 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, Tree> anchors_;
   std::size_t total_nodes_ = 0;
+  Position last_place_;
+  std::string plain_;    ///< the last scalar without quotes
   bool quoted_ = false;  ///< the last scalar: a quoted "<<" is a key like others
 };
 
@@ -241,7 +266,9 @@ class TreeBuilder : public YAML::EventHandler {
 Tree parse_yaml(const std::string& text, const std::string& source) {
   const auto shared_source = std::make_shared<const std::string>(source);
   check_characters(text, {shared_source});
-  std::istringstream stream(text);
+  // The parser takes the end of a file behind a line's end for the end of a quoted text; behind a
+  // comment it does not.
+  std::istringstream stream(text.ends_with('\n') ? text + "#" : text);
   TreeBuilder builder(shared_source);
   try {
     YAML::Parser parser(stream);
@@ -253,13 +280,33 @@ Tree parse_yaml(const std::string& text, const std::string& source) {
     }
     return result;
   } catch (const YAML::Exception& error) {
-    const auto place = static_cast<std::size_t>(std::max(error.mark.pos, 0));
-    // The parser takes the mark of a missing value for the start of a key there.
-    const bool missing = place < text.size() && text.compare(place, 3, "\?\?\?") == 0;
-    const char* advice = missing ? "; inside [] or {} write '\?\?\?' in quotes" : "";
-    fail({shared_source, error.mark.line + 1, error.mark.column + 1}, error.msg + advice);
+    if (error.msg == "illegal EOF in scalar") {
+      fail(
+          {shared_source, error.mark.line + 1, error.mark.column + 1},
+          fmt::format("the file ends inside a text in quotes that is opened behind line {}, column "
+                      "{}; close the quote",
+                      builder.last_place().line, builder.last_place().column));
+    }
+    fail({shared_source, error.mark.line + 1, error.mark.column + 1},
+         explain_yaml_error(error.msg, text, error.mark.line, error.mark.column,
+                            builder.open_bracket()));
   }
 }
+
+namespace {
+
+const char* type_name(std::filesystem::file_type type) {
+  switch (type) {
+    case std::filesystem::file_type::directory: return "a folder";
+    case std::filesystem::file_type::fifo: return "a named pipe";
+    case std::filesystem::file_type::socket: return "a socket";
+    case std::filesystem::file_type::block:
+    case std::filesystem::file_type::character: return "a device";
+    default: return "no regular file";
+  }
+}
+
+}  // namespace
 
 std::string read_config_text(const std::filesystem::path& file) {
   std::error_code error;
@@ -268,7 +315,9 @@ std::string read_config_text(const std::filesystem::path& file) {
     throw ConfigError(fmt::format("[config] {}: {}", file.string(), why));
   };
   if (!std::filesystem::exists(status)) refuse("there is no such file");
-  if (!std::filesystem::is_regular_file(status)) refuse("not a regular file");
+  if (!std::filesystem::is_regular_file(status)) {
+    refuse(fmt::format("this is {}; a config is a file with YAML in it", type_name(status.type())));
+  }
   std::ifstream stream(file, std::ios::binary);
   if (!stream) refuse(fmt::format("cannot be opened: {}", std::strerror(errno)));
   // One byte more than allowed tells a file that is too large without reading all of it.

@@ -75,7 +75,12 @@ Tree resolve_create(const std::vector<Tree>& arguments, const Position& position
   if (arguments.size() != 1) fail(position, "oc.create takes one value");
   Tree value = arguments[0];
   if (value.is_string()) {
-    value = parse_yaml(value.as_string(), fmt::format("oc.create at {}", position.to_string()));
+    try {
+      value = parse_yaml(value.as_string(), "the text of oc.create");
+    } catch (const ConfigError& error) {
+      const std::string message(error.what());
+      fail(position, message.substr(message.find("] ") + 2));
+    }
     if (value.is_null()) return Tree::of_map({}, position);
     if (value.is_string())
       return Tree::of_map({{value.as_string(), Tree::null(position)}}, position);

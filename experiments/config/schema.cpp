@@ -11,6 +11,7 @@
 #include "experiments/config/emit_yaml.h"
 #include "experiments/config/interpolation.h"
 #include "experiments/config/load_yaml.h"
+#include "experiments/config/scalar.h"
 #include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
@@ -43,6 +44,50 @@ std::string shown(const Tree& value) {
   return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
 }
 
+/// "an int", "true or false", ... as an answer to "must be".
+const char* type_phrase(KeyType type) {
+  switch (type) {
+    case KeyType::kBool: return "true or false";
+    case KeyType::kInt: return "an int";
+    case KeyType::kFloat: return "a number";
+    case KeyType::kString: return "a string";
+    case KeyType::kBytes: return "a number of bytes such as 8GiB";
+    case KeyType::kStringList: return "a list of strings";
+  }
+  throw std::logic_error("schema: unknown type");
+}
+
+/// What to write instead of a value of the wrong type; "" where that is not clear.
+std::string advice_for_type(const KeySpec& spec, const Tree& value) {
+  const bool number = spec.type == KeyType::kInt || spec.type == KeyType::kFloat;
+  if (value.is_list()) {
+    std::string values;
+    for (const Tree& item : value.items()) values += (values.empty() ? "" : ",") + shown(item);
+    return fmt::format(". To sweep write {}={}, or in a file 'sweep:' with '{}: [{}]' below it",
+                       spec.path, values, spec.path, values);
+  }
+  if (value.kind() == Tree::Kind::kFloat && spec.type == KeyType::kInt) {
+    const double x = value.as_float();
+    const bool whole = x == std::floor(x) && std::abs(x) < 9e15;
+    return whole ? fmt::format(". Write {}", static_cast<std::int64_t>(x)) : "";
+  }
+  if (value.kind() == Tree::Kind::kInt && spec.type == KeyType::kBool) {
+    if (value.as_int() == 0 || value.as_int() == 1) {
+      return fmt::format(". Write {}", value.as_int() == 1 ? "true" : "false");
+    }
+  }
+  if (!value.is_string()) return {};
+  const std::string& text = value.as_string();
+  if (text.empty()) return fmt::format(". For the default leave '{}=' out", spec.path);
+  const Tree::Kind read = resolve_yaml_scalar(text, {}).kind();
+  const bool fits = (spec.type == KeyType::kBool && read == Tree::Kind::kBool) ||
+                    (number && read == Tree::Kind::kInt) ||
+                    (spec.type == KeyType::kFloat && read == Tree::Kind::kFloat);
+  if (fits) return fmt::format(". Leave out the quotes: {}", text);
+  const bool with_unit = number && std::isdigit(static_cast<unsigned char>(text[0])) != 0;
+  return with_unit ? ". Write the number without a unit" : "";
+}
+
 [[noreturn]] void fail_missing(const std::string& path, const Tree& value) {
   fail(value, fmt::format("{} has no value yet (\?\?\?); set it: {}=...", path, path));
 }
@@ -62,6 +107,14 @@ bool is_known_or_parent(const std::string& path) {
   });
 }
 
+/// The commonest slip in an experiment file, which then is placed below its own name.
+[[noreturn]] void fail_headless(const Tree& experiment) {
+  fail(experiment,
+       fmt::format("the keys of this experiment ({}) land below 'experiment', not at the top; its "
+                   "file must begin with the line '# @package _global_'",
+                   join_or_none(experiment.keys())));
+}
+
 void check_keys(const Tree& tree, const std::string& path) {
   for (const auto& [key, value] : tree.entries()) {
     const std::string inner = join_path(path, key);
@@ -70,6 +123,7 @@ void check_keys(const Tree& tree, const std::string& path) {
                                        [&](const KeySpec& spec) { return spec.path == inner; });
       // Else the default would take the place of a value that somebody has to give.
       if (value.is_missing()) fail_missing(inner, value);
+      if (inner == "experiment" && value.is_map()) fail_headless(value);
       if (is_leaf) continue;
       if (!value.is_map()) {
         std::vector<std::string> inside;
@@ -83,11 +137,9 @@ void check_keys(const Tree& tree, const std::string& path) {
       check_keys(value, inner);
       continue;
     }
-    std::vector<std::string> known;
+    std::vector<std::string> known = {"defaults", "sweep"};
     for (const KeySpec& spec : key_specs()) known.push_back(spec.path);
-    const std::string hint = suggest_path(inner, known);
-    fail(value, fmt::format("unknown key '{}'.{}{}", inner, hint,
-                            hint.empty() ? " Known keys: " + join_names(known) : ""));
+    fail(value, fmt::format("unknown key '{}'.{}", inner, suggest_or_list(inner, known)));
   }
 }
 
@@ -137,7 +189,7 @@ class Reader {
     const std::string& text = value.as_string();
     if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
       fail(value, fmt::format("{} = {} is not allowed; one of: {}.{}", path, shown(value),
-                              join_names(choices), did_you_mean(text, choices)));
+                              join_names(choices), suggest_value(text, choices)));
     }
     return text;
   }
@@ -175,8 +227,11 @@ class Reader {
         case Tree::Kind::kString: options[key] = value.as_string(); break;
         case Tree::Kind::kMissing: fail_missing(path, value);
         default:
-          fail(value, fmt::format("{} = {}: an option is a bool, int, float or string, not {}",
-                                  path, shown(value), value.kind_name()));
+          fail(value, fmt::format("{} = {}: an option is a bool, int, float or string, not {}{}",
+                                  path, shown(value), value.kind_name(),
+                                  value.is_list()
+                                      ? advice_for_type({path, KeyType::kString, "", ""}, value)
+                                      : ""));
       }
     }
     return options;
@@ -192,8 +247,11 @@ class Reader {
  private:
   [[noreturn]] static void fail_type(const std::string& path, const Tree& value) {
     const KeySpec& spec = spec_of(path);
-    fail(value, fmt::format("{} = {} is {}, but must be {} ({})", path, shown(value),
-                            value.kind_name(), key_type_name(spec.type), spec.help));
+    const std::string found = value.is_null() || value.is_missing()
+                                  ? std::string(value.kind_name())
+                                  : fmt::format("{}, which is {}", shown(value), value.kind_name());
+    fail(value, fmt::format("{} must be {}, not {} ({}){}", path, type_phrase(spec.type), found,
+                            spec.help, advice_for_type(spec, value)));
   }
 
   static void check_range(const std::string& path, const Tree& value, double number) {
@@ -221,6 +279,15 @@ void check_experiment(const Reader& reader, const std::string& name) {
                   shown(reader.find("experiment"))));
 }
 
+/// The largest of the sizes, which is the likeliest slip.
+const Tree& largest(const Reader& reader) {
+  const Tree* result = nullptr;
+  for (const auto& entry : reader.find("shape").entries()) {
+    if (result == nullptr || entry.second.as_int() > result->as_int()) result = &entry.second;
+  }
+  return *result;
+}
+
 /// Elements of the largest tensors must be countable in bytes.
 void check_products(const Reader& reader, const TrialConfig& trial) {
   const auto check = [&](const char* what, std::initializer_list<std::int64_t> sizes) {
@@ -230,9 +297,8 @@ void check_products(const Reader& reader, const TrialConfig& trial) {
       std::string text;
       for (const std::int64_t each : sizes)
         text += (text.empty() ? "" : " x ") + std::to_string(each);
-      fail(reader.find("shape"),
-           fmt::format("shape: {} ({}) are more bytes than 64 bits can count; "
-                       "take smaller sizes",
+      fail(largest(reader),
+           fmt::format("shape: {} ({}) are more bytes than 64 bits can count; take smaller sizes",
                        what, text));
     }
   };
@@ -259,8 +325,9 @@ void read_shape(const Reader& reader, TrialConfig& trial) {
   trial.head_dim_v = reader.get_int("shape.head_dim_v");
   if (trial.heads % trial.kv_heads != 0) {
     fail(reader.find("shape.kv_heads"),
-         fmt::format("shape.kv_heads = {} must divide shape.heads = {}", trial.kv_heads,
-                     trial.heads));
+         fmt::format("shape.kv_heads = {} must divide shape.heads = {} (given at {})",
+                     trial.kv_heads, trial.heads,
+                     reader.find("shape.heads").position().to_string()));
   }
   check_products(reader, trial);
 }
@@ -278,8 +345,9 @@ void read_measure(const Reader& reader, TrialConfig& trial) {
   trial.time_limit_s = reader.get_float("limits.time_s");
   if (trial.min_samples > trial.max_samples) {
     fail(reader.find("measure.min_samples"),
-         fmt::format("measure.min_samples = {} is above measure.max_samples = {}",
-                     trial.min_samples, trial.max_samples));
+         fmt::format("measure.min_samples = {} is above measure.max_samples = {} (given at {})",
+                     trial.min_samples, trial.max_samples,
+                     reader.find("measure.max_samples").position().to_string()));
   }
 }
 
@@ -330,7 +398,12 @@ std::int64_t parse_bytes(const std::string& text, const std::string& what) {
   const auto unit = kUnits.find(begin == std::string::npos ? "" : rest.substr(begin));
   const bool fine = error == std::errc() && unit != kUnits.end() && std::isfinite(number);
   const double bytes = fine ? std::floor(number * unit->second) : 0;
-  if (!fine || bytes < 1 || bytes > 9.2e18) {
+  if (bytes > 9.2e18) {
+    throw ConfigError(fmt::format(
+        "[config] {} = '{}' is more than 64 bits can count; write a smaller number, or auto", what,
+        text));
+  }
+  if (!fine || bytes < 1) {
     throw ConfigError(
         fmt::format("[config] {} = '{}' is no number of bytes above 0; write 500000000, "
                     "500MB, 8GiB (units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB) or auto",

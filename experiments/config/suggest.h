@@ -15,4 +15,14 @@ std::vector<std::string> all_paths(const Tree& root, std::size_t limit = 2000);
 /// a similar name elsewhere ("seqlen" for "shape.seqlen"), a similar path.
 std::string suggest_path(const std::string& path, const std::vector<std::string>& known);
 
+/// The same; where nothing is similar, the names at the nearest level that is known: " Keys of
+/// 'shape': batch, heads." or " Keys: shape, seed." (at most 20 of them).
+std::string suggest_or_list(const std::string& path, const std::vector<std::string>& known);
+
+/// " Did you mean 'float16'?" for a value: also for other names of the same ("fp16", "gpu").
+std::string suggest_value(const std::string& value, const std::vector<std::string>& known);
+
+/// "a, b, c", or "none".
+std::string join_or_none(const std::vector<std::string>& names);
+
 }  // namespace attnlab::config

@@ -111,14 +111,14 @@ Tree::Kind Tree::kind() const { return node_->kind; }
 
 const char* Tree::kind_name() const {
   switch (kind()) {
-    case Kind::kMissing: return "missing";
+    case Kind::kMissing: return "not set (\?\?\?)";
     case Kind::kNull: return "null";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "string";
-    case Kind::kList: return "list";
-    case Kind::kMap: return "map";
+    case Kind::kBool: return "a bool";
+    case Kind::kInt: return "an int";
+    case Kind::kFloat: return "a float";
+    case Kind::kString: return "a string";
+    case Kind::kList: return "a list";
+    case Kind::kMap: return "a map";
   }
   throw std::logic_error("Tree: unknown kind");
 }

@@ -54,7 +54,7 @@ class Tree {
   bool is_string() const { return kind() == Kind::kString; }
   bool is_list() const { return kind() == Kind::kList; }
   bool is_map() const { return kind() == Kind::kMap; }
-  /// "int", "list", ... as messages name it.
+  /// "an int", "a list", "null", ... as messages name it.
   const char* kind_name() const;
   const Position& position() const;
 

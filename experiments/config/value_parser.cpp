@@ -43,8 +43,11 @@ std::string unescaped(const ValueToken& token) {
 /// Recursive descent over the tokens of one value. Nesting is limited, so recursion is.
 class ValueParser {
  public:
-  ValueParser(std::vector<ValueToken> tokens, const Position& position)
-      : tokens_(std::move(tokens)), position_(position) {}
+  ValueParser(std::string_view text, std::size_t begin, const Position& position)
+      : text_(text),
+        begin_(begin),
+        tokens_(cut_value(text, begin, position)),
+        position_(position) {}
 
   Element parse() {
     if (peek().kind == Kind::kEnd) return Element::of(Tree::of_string(""));
@@ -74,8 +77,17 @@ class ValueParser {
     if (token.kind == Kind::kEnd) {
       fail(token.place, fmt::format("expected {}, but the text ends", wanted));
     }
-    fail(token.place, fmt::format("expected {}, found '{}'; text with such signs must be in quotes",
-                                  wanted, token.text));
+    fail(token.place,
+         fmt::format("expected {}, found '{}'; text with such signs must be in quotes{}", wanted,
+                     token.text, in_quotes()));
+  }
+
+  /// ": \"run.dir='a=b'\"", the whole override with its value in quotes; "" where the value has
+  /// quotes or brackets, which may be meant.
+  std::string in_quotes() const {
+    const std::string_view value = text_.substr(begin_);
+    if (begin_ == 0 || value.empty() || value.find_first_of("'\"[]{}(),$") != value.npos) return {};
+    return fmt::format(": \"{}'{}'\"", text_.substr(0, begin_), value);
   }
 
   void expect(Kind kind, const char* wanted) {
@@ -142,7 +154,10 @@ class ValueParser {
       if (key.as_string().size() > kMaxKeyBytes) {
         fail(place, fmt::format("a key of more than {} bytes", kMaxKeyBytes));
       }
-      expect(Kind::kColon, "':' after a key");
+      if (peek().kind == Kind::kEqual) {
+        fail(peek().place, "inside {} a key and its value are separated by ':', as in {a:1,b:2}");
+      }
+      expect(Kind::kColon, "':' and a value after a key");
       Element value = parse_element();
       const auto same = std::find(dict.keys.begin(), dict.keys.end(), key.as_string());
       if (same != dict.keys.end()) {
@@ -189,7 +204,7 @@ class ValueParser {
     if (!words.empty() && words.front()->kind == Kind::kSpace) words.erase(words.begin());
     if (words.empty()) {
       if (peek().kind == Kind::kEnd || peek().kind == Kind::kComma) {
-        fail(place, "a value is missing (write '' for an empty text)");
+        fail(place, "a value is missing here; leave the comma out, or write '' for an empty text");
       }
       fail_unexpected(is_value ? "a value" : "a key");
     }
@@ -214,6 +229,8 @@ class ValueParser {
     if (count > kMaxSweepValues) fail(peek().place, "too many values");
   }
 
+  std::string_view text_;
+  std::size_t begin_;  ///< where the value starts in the text
   std::vector<ValueToken> tokens_;
   const Position& position_;
   std::size_t at_ = 0;
@@ -291,7 +308,7 @@ std::vector<std::string> Glob::filter(const std::vector<std::string>& names) con
 ParsedValues parse_values(std::string_view text, std::size_t begin, const Position& position) {
   // Blanks behind the `=` belong to it.
   begin = std::min(text.find_first_not_of(" \t", begin), text.size());
-  const Element element = ValueParser(cut_value(text, begin, position), position).parse();
+  const Element element = ValueParser(text, begin, position).parse();
   ParsedValues result;
   if (element.kind == Element::Kind::kGlob) {
     result.is_sweep = true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <stdexcept>
 
@@ -29,7 +30,7 @@ bool take_prefix(const std::string& line, const std::string& prefix, std::string
 
 /// A line of three dashes and a file's name; "---" alone is YAML.
 bool is_file_header(const std::string& line) {
-  return line.starts_with("--- ") && line.find(".yaml") != std::string::npos;
+  return line.starts_with("--- ") && line.find(".y") != std::string::npos;
 }
 
 std::string unescaped(const std::string& text) {
@@ -164,7 +165,9 @@ std::string without_folders(std::string message, const fs::path& folder,
   replace_all(message, folder.string() + "/", "");
   replace_all(message, folder.string(), "DIR");
   replace_all(message, project_configs.string(), "CONFIGS");
-  return message;
+  // Lines of the project's own configs move whenever a key is added there.
+  static const std::regex kPlace(R"((CONFIGS/[^ :]+\.yaml):\d+:\d+)");
+  return std::regex_replace(message, kPlace, "$1:_:_");
 }
 
 }  // namespace attnlab::config

@@ -46,7 +46,8 @@ void make_files(const BadConfig& bad, const std::filesystem::path& folder);
 /// "run a=1 'b c'" -> run, a=1, b c.
 std::vector<std::string> words_of(const std::string& command);
 
-/// `message` without the names of the case's folder and of the project's configs (CONFIGS).
+/// `message` without the names of the case's folder and of the project's configs (CONFIGS), and
+/// without line and column in the latter.
 std::string without_folders(std::string message, const std::filesystem::path& folder,
                             const std::filesystem::path& project_configs);
 

@@ -48,7 +48,8 @@ std::string message_now(const BadConfig& bad) {
 /// Says what is wrong with a message whatever it says; "" for nothing.
 std::string fault_of(const BadConfig& bad) {
   const std::string& message = bad.message;
-  static const std::regex kPlace(R"(\.yaml:\d+:\d+: |override '|\.yaml: |--config-|in 'DIR')");
+  static const std::regex kPlace(
+      R"(\.yaml:[\d_]+:[\d_]+: |override '|\.yaml: |--config-|in 'DIR')");
   if (!message.starts_with("[config] ")) return "does not start with [config]";
   if (message.find('\n') != std::string::npos) return "more than one paragraph";
   if (message.size() > 1200) return "too long to be read";

@@ -36,7 +36,7 @@ TEST(GroupFilesTest, AFileMustHoldAMap) {
   ConfigDir dir;
   dir.write("config.yaml", "- a\n");
   EXPECT_EQ(compose_error(dir),
-            "[config] config.yaml:1:1: a config file holds a map (key: value), not list");
+            "[config] config.yaml:1:1: a config file holds a map (key: value), not a list");
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST(HostileTest, DefaultsThatIncludeThemselves) {
   dir.write("config.yaml", "defaults: [config]\n");
   EXPECT_EQ(compose_error(dir),
             "[config] config.yaml:1:12: config 'config' includes itself through its "
-            "defaults list (config)");
+            "defaults list: config -> config");
   dir.write("config.yaml", "defaults: [a]\n").write("a.yaml", "defaults: [b]\n");
   dir.write("b.yaml", "defaults: [a]\n");
   EXPECT_TRUE(contains(compose_error(dir), "includes itself"));

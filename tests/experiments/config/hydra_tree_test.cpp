@@ -63,7 +63,7 @@ TEST_F(HydraTree, AListInsteadOfAMapOfSweepsIsRefused) {
   dir_.write("config.yaml", "a: 1\nhydra: {sweeper: {params: [a]}}\n");
   EXPECT_EQ(dir_.clean(message_of([&] { jobs({}, true); })),
             "[config] config.yaml:2:27: 'hydra.sweeper.params' must be a map from keys to values, "
-            "not list");
+            "not a list");
 }
 
 }  // namespace

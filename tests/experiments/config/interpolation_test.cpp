@@ -58,7 +58,8 @@ TEST(InterpolationTest, Errors) {
       "[config] t.yaml:1:25: '${shape.seqln}' refers to 'shape.seqln', which does not exist. Did "
       "you mean 'shape.seqlen'?");
   EXPECT_EQ(error_of("{a: '${b}', b: '\?\?\?'}"),
-            "[config] t.yaml:1:5: '${b}' refers to 'b', which has no value yet (\?\?\?); set it");
+            "[config] t.yaml:1:5: '${b}' refers to 'b', which has no value yet (\?\?\?, at "
+            "t.yaml:1:16); set it");
   EXPECT_EQ(error_of("a: '${....x}'"),
             "[config] t.yaml:1:4: '${....x}' goes above the top of the config");
   EXPECT_EQ(error_of("a: '${oc.enw:X}'"),

@@ -90,11 +90,11 @@ TEST(OverrideTest, Errors) {
             "[config] override 'a=[1,2': at character 7: expected ',' or ']', but "
             "the text ends");
   EXPECT_EQ(error_of("a=1,"),
-            "[config] override 'a=1,': at character 5: a value is missing (write '' "
-            "for an empty text)");
+            "[config] override 'a=1,': at character 5: a value is missing here; leave the comma "
+            "out, or write '' for an empty text");
   EXPECT_EQ(error_of("a=b=c"),
             "[config] override 'a=b=c': at character 4: expected ',' or the end, found '='; text "
-            "with such signs must be in quotes");
+            "with such signs must be in quotes: \"a='b=c'\"");
   EXPECT_EQ(error_of("a='x"), "[config] override 'a='x': at character 3: the closing ' is missing");
   EXPECT_EQ(error_of("a='x'y"),
             "[config] override 'a='x'y': at character 6: expected ',' or the end, found 'y'; text "

@@ -53,7 +53,7 @@ TEST(ResolversTest, DictsAndCreate) {
   EXPECT_EQ(resolved("${oc.dict.values:m}"), yaml("[7, [p, q]]"));
   EXPECT_EQ(resolved("${oc.create:{b: ${a}, c: [x]}}"), yaml("{b: 1, c: [x]}"));
   EXPECT_EQ(resolved("${oc.create:'b: 2'}"), yaml("{b: 2}"));
-  EXPECT_NE(refusal("${oc.dict.keys:a}").find("'a' is int, not a map"), std::string::npos);
+  EXPECT_NE(refusal("${oc.dict.keys:a}").find("'a' is an int, not a map"), std::string::npos);
   EXPECT_NE(refusal("${oc.create:5}").find("makes lists and maps"), std::string::npos);
 }
 

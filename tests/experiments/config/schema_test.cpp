@@ -72,16 +72,18 @@ TEST(SchemaTest, ErrorsNamePlaceKeyValueAndWhatIsAllowed) {
             "[config] t.yaml:1:16: shape.batch = 0 is out of range; allowed are 1 to 1048576 "
             "(sequences at once)");
   EXPECT_EQ(error_of("shape: {heads: '4'}"),
-            "[config] t.yaml:1:16: shape.heads = '4' is string, but must be int (query heads)");
+            "[config] t.yaml:1:16: shape.heads must be an int, not '4', which is a string (query "
+            "heads). Leave out the quotes: 4");
   EXPECT_EQ(
       error_of("dtype: float31"),
       "[config] t.yaml:1:8: dtype = float31 is not allowed; one of: float32, float64, bfloat16, "
       "float16. Did you mean 'float32'?");
   EXPECT_EQ(error_of("causal: 1"),
-            "[config] t.yaml:1:9: causal = 1 is int, but must be bool (a query sees no later key "
-            "(bottom-right aligned))");
+            "[config] t.yaml:1:9: causal must be true or false, not 1, which is an int (a query "
+            "sees no later key (bottom-right aligned)). Write true");
   EXPECT_EQ(error_of("shape: {heads: 4, kv_heads: 3}"),
-            "[config] t.yaml:1:29: shape.kv_heads = 3 must divide shape.heads = 4");
+            "[config] t.yaml:1:29: shape.kv_heads = 3 must divide shape.heads = 4 (given at "
+            "t.yaml:1:16)");
   EXPECT_EQ(error_of("seed: ???"),
             "[config] t.yaml:1:7: seed has no value yet (\?\?\?); set it: seed=...");
   EXPECT_EQ(
@@ -92,9 +94,11 @@ TEST(SchemaTest, ErrorsNamePlaceKeyValueAndWhatIsAllowed) {
   EXPECT_EQ(
       error_of("variant: {name: x, list: [1]}"),
       "[config] t.yaml:1:26: variant.list = [1]: an option is a bool, int, float or string, not "
-      "list");
+      "a list. To sweep write variant.list=1, or in a file 'sweep:' with 'variant.list: [1]' "
+      "below it");
   EXPECT_EQ(error_of("measure: {min_samples: 5, max_samples: 4}"),
-            "[config] t.yaml:1:24: measure.min_samples = 5 is above measure.max_samples = 4");
+            "[config] t.yaml:1:24: measure.min_samples = 5 is above measure.max_samples = 4 "
+            "(given at t.yaml:1:40)");
   EXPECT_EQ(error_of("limits: {memory: 8GiBB}"),
             "[config] t.yaml:1:18: limits.memory = '8GiBB' is no number of bytes above 0; write "
             "500000000, 500MB, 8GiB (units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB) or auto");

@@ -1,0 +1,150 @@
+#include "experiments/config/yaml_errors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+namespace attnlab::config {
+namespace {
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string trimmed(const std::string& line) {
+  const std::size_t begin = line.find_first_not_of(" \t\r");
+  if (begin == std::string::npos) return {};
+  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+}
+
+/// Short enough for a message.
+std::string shown(const std::string& text) {
+  constexpr std::size_t kLongest = 60;
+  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
+}
+
+/// "lr:1" -> the place of its colon: no blank behind it, none in front.
+std::size_t tight_colon(const std::string& line) {
+  const std::size_t colon = line.find(':');
+  const bool tight = colon != std::string::npos && colon > 0 && colon + 1 < line.size() &&
+                     line[colon + 1] != ' ' && line.find(' ') > colon;
+  return tight ? colon : std::string::npos;
+}
+
+bool is_conflict_mark(const std::string& line) {
+  return line.starts_with("<<<<<<<") || line.starts_with(">>>>>>>") || line.starts_with("=======");
+}
+
+/// The slip in one line, or in the one above, that makes the parser stumble; "" if it is none that
+/// is known.
+std::string slip(const std::vector<std::string>& lines, std::size_t number) {
+  if (std::any_of(lines.begin(), lines.end(), is_conflict_mark)) {
+    return "the file holds marks of a merge conflict (<<<<<<<, =======, >>>>>>>); settle it first";
+  }
+  if (number >= lines.size()) return {};
+  const std::string& raw = lines[number];
+  const std::string line = trimmed(raw);
+  const std::size_t indentation = raw.find_first_not_of(" \t");
+  if (raw.find('\t') < indentation) {
+    return "a tab in the indentation; YAML indents with blanks only";
+  }
+  const auto tight = [](const std::string& text) {
+    const std::size_t colon = tight_colon(text);
+    return fmt::format("'{}' has no blank behind the colon; write '{}: {}'", shown(text),
+                       shown(text.substr(0, colon)), shown(text.substr(colon + 1)));
+  };
+  if (tight_colon(line) != std::string::npos) return tight(line);
+  if (number > 0 && tight_colon(trimmed(lines[number - 1])) != std::string::npos) {
+    return tight(trimmed(lines[number - 1]));
+  }
+  const std::size_t first = line.find(": ");
+  if (first != std::string::npos && line.find(": ", first + 2) != std::string::npos) {
+    const std::string value = line.substr(first + 2);
+    return fmt::format("a value with ': ' in it must be in quotes: {}: '{}'",
+                       shown(line.substr(0, first)), shown(value));
+  }
+  return {};
+}
+
+std::string explain_block(const std::vector<std::string>& lines, std::size_t number, bool is_map) {
+  const std::string known = slip(lines, number);
+  if (!known.empty()) return known;
+  const std::string line = number < lines.size() ? trimmed(lines[number]) : "";
+  const bool item = line.starts_with("- ");
+  if (is_map && item) {
+    return "a list item among 'key: value' lines; a list needs a key of its own, with its items "
+           "below";
+  }
+  if (!is_map && !item) {
+    return "a line that is no item among the items ('- ...') of a list; indent it like the list's "
+           "key to end the list";
+  }
+  return "this line belongs to nothing above it; indent the keys of one map by the same number of "
+         "blanks";
+}
+
+std::string explain_flow(const std::optional<OpenBracket>& open, char found) {
+  if (!open) return fmt::format("'{}' closes nothing; quote a text that has one", found);
+  const char opening = open->is_list ? '[' : '{', closing = open->is_list ? ']' : '}';
+  return fmt::format(
+      "the '{}' opened at line {}, column {} is not closed by '{}', or a comma is missing", opening,
+      open->position.line, open->position.column, closing);
+}
+
+}  // namespace
+
+std::string explain_yaml_error(const std::string& phrase, const std::string& text, int line,
+                               int column, const std::optional<OpenBracket>& open) {
+  const std::vector<std::string> lines = lines_of(text);
+  const auto number = static_cast<std::size_t>(std::max(line, 0));
+  const auto place = static_cast<std::size_t>(std::max(column, 0));
+  const std::string rest =
+      number < lines.size() && place < lines[number].size() ? lines[number].substr(place) : "";
+  const char sign = rest.empty() ? ' ' : rest[0];
+
+  if (phrase.starts_with("end of sequence flow") || phrase.starts_with("end of map flow") ||
+      phrase == "illegal flow end") {
+    return explain_flow(open, sign);
+  }
+  if (phrase == "end of map not found") return explain_block(lines, number, true);
+  if (phrase == "end of sequence not found") return explain_block(lines, number, false);
+  if (phrase.starts_with("illegal map") || phrase == "illegal block entry" ||
+      phrase.starts_with("illegal tab")) {
+    const std::string known = slip(lines, number);
+    if (!known.empty()) return known;
+    return fmt::format(
+        "a '{}' that YAML does not allow here; quote a text that has one, and "
+        "indent the keys of one map by the same number of blanks",
+        phrase == "illegal block entry" ? '-'
+        : sign == '?'                   ? '?'
+                                        : ':');
+  }
+  if (phrase == "unknown token") {
+    if (rest.starts_with("\?\?\?")) return "inside [] or {} write '\?\?\?' in quotes";
+    return fmt::format("'{}' cannot begin a value; put the text in quotes: '{}'", sign,
+                       shown(trimmed(rest)));
+  }
+  if (phrase.starts_with("unknown escape")) {
+    return fmt::format(
+        "\\{} is no escape in double quotes; write \\\\ for a backslash, or put the "
+        "text in single quotes",
+        phrase.back());
+  }
+  if (phrase == "the referenced anchor is not defined") {
+    return fmt::format(
+        "the alias '{}' has no anchor '&{}' above it; quote a text that begins "
+        "with *",
+        shown(trimmed(rest)), shown(trimmed(rest.empty() ? rest : rest.substr(1))));
+  }
+  if (phrase == "YAML major version too large") {
+    return "this version of YAML is unknown; leave the %YAML line out";
+  }
+  return fmt::format("not valid YAML: {}", phrase);
+}
+
+}  // namespace attnlab::config
