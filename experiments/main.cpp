@@ -83,7 +83,7 @@ std::vector<runner::Trial> compose_trials(const cli::Arguments& arguments,
                              {arguments.plugins, arguments.config_dir, arguments.config_name});
 }
 
-/// --cfg, --info and --explain-key of `run`.
+/// --cfg, --package, --info and --explain-key of `run`.
 int show_config(const cli::Arguments& arguments) {
   config::refuse_secret_variables();
   cli::write_stdout(cli::config_view(arguments, cli::run_request(arguments)));
@@ -129,7 +129,6 @@ int dispatch(const cli::Arguments& arguments) {
     case cli::Command::kCheck: return cli::check_command(arguments);
     case cli::Command::kData: return cli::data_command(arguments);
     case cli::Command::kCompletion: return cli::completion_command(arguments);
-    case cli::Command::kComplete: return cli::complete_command(arguments);
     case cli::Command::kWorker: return cli::worker_command(arguments);
     case cli::Command::kText: break;
   }

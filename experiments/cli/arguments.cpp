@@ -15,20 +15,42 @@
 namespace attnlab::cli {
 namespace {
 
-/// Extra words are overrides, unless they look like a flag.
+/// Flags of Hydra's programs that are other words here.
+std::string hydra_hint(const std::string& flag) {
+  if (flag == "--config-path") {
+    return " Hydra's --config-path is --config-dir DIR here, from the current folder.";
+  }
+  if (flag == "--shell-completion") {
+    return " For completion: source <(./attnlab completion bash), or zsh, fish.";
+  }
+  if (flag == "--hydra-help") return " There is no Hydra underneath.";
+  if (flag == "--run" || flag == "-r") return " It is not needed.";
+  return {};
+}
+
+/// Extra words are overrides, unless they look like a flag. No key begins with '-'.
 std::vector<std::string> override_words(const CLI::App& command) {
   const std::vector<std::string> words = command.remaining();
   for (const std::string& word : words) {
-    if (!word.starts_with("--")) continue;
-    const std::vector<std::string> known = flag_names(command);
     const std::string flag = word.substr(0, word.find('='));
+    std::string hint = hydra_hint(flag);
+    if (!word.starts_with("--") && hint.empty()) continue;
+    std::vector<std::string> known;
+    for (const FlagSpec& spec : flag_specs(command)) known.push_back(spec.name);
+    if (hint.empty()) hint = did_you_mean(flag, known);
     throw ConfigError(
-        fmt::format("[attnlab] unknown flag {} of `{}`.{} Known: {}. See attnlab {} "
-                    "--help.",
-                    flag, command.get_name(), did_you_mean(flag, known), join_names(known),
-                    command.get_name()));
+        fmt::format("[attnlab] unknown flag {} of `{}`.{} Known: {}. See attnlab {} --help.", flag,
+                    command.get_name(), hint, join_names(known), command.get_name()));
   }
   return words;
+}
+
+/// Hydra's short flags of two letters; CLI11 would read "-cn" as "-c n".
+void lengthen_flags(std::vector<std::string>& words) {
+  std::ranges::replace(words, "-cn", "--config-name");
+  std::ranges::replace(words, "-cd", "--config-dir");
+  std::ranges::replace(words, "-cp", "--config-path");
+  std::ranges::replace(words, "-sc", "--shell-completion");
 }
 
 void check_command_name(const std::string& word, const CLI::App& app) {
@@ -47,7 +69,7 @@ void check_command_name(const std::string& word, const CLI::App& app) {
 }
 
 Command command_of(const std::string& name) {
-  if (name == "run") return Command::kRun;
+  if (name == "run" || name == "explain-key") return Command::kRun;
   if (name == "compose") return Command::kCompose;
   if (name == "list") return Command::kList;
   if (name == "check") return Command::kCheck;
@@ -55,19 +77,12 @@ Command command_of(const std::string& name) {
   return Command::kCompletion;
 }
 
-/// Fills in what the program asks of itself or a shell asks of it; false for the words of a user.
+/// Fills in what the program asks of itself; false for the words of a user.
 bool parse_internal(int argc, const char* const* argv, Arguments& arguments) {
-  if (argc == 3 && argv[1] == std::string_view("worker")) {  // runner/isolated_trial.h
-    arguments.command = Command::kWorker;
-    arguments.parent = argv[2];
-    return true;
-  }
-  if (argc >= 2 && argv[1] == std::string_view("complete")) {  // cli/completion.h
-    arguments.command = Command::kComplete;
-    arguments.words.assign(argv + 2, argv + argc);
-    return true;
-  }
-  return false;
+  if (argc != 3 || argv[1] != std::string_view("worker")) return false;
+  arguments.command = Command::kWorker;  // runner/isolated_trial.h
+  arguments.parent = argv[2];
+  return true;
 }
 
 }  // namespace
@@ -88,6 +103,7 @@ Arguments parse_arguments(int argc, const char* const* argv) {
     // anyway.
     std::vector<std::string> words(argv + 1, argv + argc);
     std::erase(words, "--");
+    lengthen_flags(words);
     std::ranges::reverse(words);
     app->parse(std::move(words));
   } catch (const CLI::CallForVersion& version) {
@@ -114,12 +130,12 @@ std::vector<std::string> command_names() {
   return command_names(*make_app(unused));
 }
 
-std::vector<std::string> flags_of_command(const std::string& command) {
+std::vector<FlagSpec> flags_of_command(const std::string& command) {
   Arguments unused;
   const std::unique_ptr<CLI::App> app = make_app(unused);
   const auto found = app->get_subcommands(
       [&](const CLI::App* candidate) { return candidate->get_name() == command; });
-  return found.empty() ? std::vector<std::string>() : flag_names(*found.front());
+  return found.empty() ? std::vector<FlagSpec>() : flag_specs(*found.front());
 }
 
 }  // namespace attnlab::cli

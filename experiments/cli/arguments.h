@@ -7,13 +7,12 @@
 
 namespace attnlab::cli {
 
-enum class Command { kText, kRun, kCompose, kList, kCheck, kData, kCompletion, kComplete, kWorker };
+enum class Command { kText, kRun, kCompose, kList, kCheck, kData, kCompletion, kWorker };
 
 struct Arguments {
   Command command = Command::kText;
-  std::string text;                ///< kText: what --help or --version prints
-  std::vector<std::string> words;  ///< run, compose, check, data: overrides or options, untouched;
-                                   ///< complete: the line so far
+  std::string text;                  ///< kText: what --help or --version prints
+  std::vector<std::string> words;    ///< run, compose, check, data: overrides or options, untouched
   std::vector<std::string> plugins;  ///< paths given by --plugin
   std::string config_dir;   ///< searched before the project's own configs; empty = not given
   std::string config_name;  ///< empty = not given
@@ -21,10 +20,12 @@ struct Arguments {
   std::string retry;        ///< run: which rows are run again; empty = none
   int jobs = 1;             ///< run: trials at once
   bool dry_run = false;
-  bool print_config = false;  ///< --cfg job
+  bool print_config = false;  ///< --cfg
+  bool multirun = false;      ///< -m: compose sweeps hydra.sweeper.params as well
   bool json = false;
   std::string info;            ///< run, compose: defaults, defaults-tree, config; empty = not given
   std::string explain_key;     ///< run, compose: a key; empty = not given
+  std::string package;         ///< run, compose: prints this part of the config; empty = not given
   std::string list_what;       ///< variants, experiments, devices, a group, or "" = overview
   std::string variant;         ///< check
   std::string device = "cpu";  ///< check: cpu, cuda
@@ -39,15 +40,23 @@ struct Arguments {
   std::string parent;           ///< worker: the process that started it
 
   /// run: a view of the config instead of the run.
-  bool asks_for_config() const { return print_config || !info.empty() || !explain_key.empty(); }
+  bool asks_for_config() const {
+    return print_config || !info.empty() || !explain_key.empty() || !package.empty();
+  }
 };
 
 /// Throws ConfigError for an unknown command or flag (naming the nearest) and for flags without
 /// their value. Words that begin with `~`, `+` or a single `-` are taken as overrides.
 Arguments parse_arguments(int argc, const char* const* argv);
 
+struct FlagSpec {
+  std::string name;  ///< "--info"
+  /// Of its value: "" = takes none; "a|b" = one of these; DIR, F, KEY, NAME, N as in the help.
+  std::string value;
+};
+
 /// The commands that users call, and the flags of one of them ({} for an unknown one).
 std::vector<std::string> command_names();
-std::vector<std::string> flags_of_command(const std::string& command);
+std::vector<FlagSpec> flags_of_command(const std::string& command);
 
 }  // namespace attnlab::cli

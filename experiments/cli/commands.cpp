@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "experiments/cli/version.h"
+#include "kernels/core/error.h"
 
 namespace attnlab::cli {
 namespace {
@@ -19,6 +20,8 @@ const char* const kRunFooter =
     "  attnlab run --resume outputs/latest --retry all\n"
     "Exit codes: 0 all trials ok, 3 some did not pass, 2 wrong usage or config, 1 output cannot be "
     "written, 130 interrupted.";
+
+const char* const kConfigDirHelp = "Folder searched for config files before the project's configs/";
 
 /// CLI11 2.1 builds the usage line from the program's path; ours is fixed.
 class UsageFormatter : public CLI::Formatter {
@@ -42,26 +45,59 @@ void add_plugin_flag(CLI::App& command, Arguments& arguments) {
       ->allow_extra_args(false);
 }
 
-/// Hydra wants it for a sweep.
-void add_multirun_flag(CLI::App& command) {
-  command.add_flag("-m,--multirun")
-      ->description("Accepted, not needed: a list of values sweeps without it");
+/// A flag that takes one of these words; the help shows them.
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) {
+  std::string shown;
+  for (const std::string& word : words) shown += (shown.empty() ? "" : "|") + word;
+  return option->type_name(shown)->check(CLI::IsMember(words).description(""));
+}
+
+void add_config_flags(CLI::App& command, Arguments& arguments, const char* dir_help) {
+  command.add_option("--config-dir", arguments.config_dir, dir_help)->type_name("DIR");
+  command
+      .add_option("--config-name", arguments.config_name, "Primary config file, default: config")
+      ->type_name("NAME");
+}
+
+/// Hydra's users give them by habit.
+void add_hydra_flags(CLI::App& command, Arguments& arguments, const char* multirun_help) {
+  command.add_flag("-m,--multirun", arguments.multirun, multirun_help);
+  command.add_flag("--resolve")->description("Accepted, not needed: what is printed is resolved");
+}
+
+void take_cfg(const std::string& what, Arguments& arguments) {
+  if (what == "hydra") {
+    throw ConfigError(
+        "[attnlab] --cfg hydra: no part of the config is Hydra's own here. --cfg job prints all "
+        "of it; what concerns the run as a whole stands under `run:`.");
+  }
+  arguments.print_config = true;
 }
 
 /// What is printed about a composition instead of using it.
 void add_config_views(CLI::App& command, Arguments& arguments) {
+  CLI::Option* cfg =
+      one_of(command.add_option_function<std::string>(
+                 "-c,--cfg", [&arguments](const std::string& what) { take_cfg(what, arguments); },
+                 "Print the composed config as YAML, one document per job, run nothing"),
+             {"job", "all", "hydra"});
+  CLI::Option* package =
+      command.add_option("-p,--package", arguments.package, "Print this part of the config only")
+          ->type_name("KEY");
   CLI::Option* info =
-      command
-          .add_option("--info", arguments.info,
-                      "Print instead: defaults (the configs that are merged, in order), "
-                      "defaults-tree (the same, indented), config")
-          ->type_name("WHAT")
-          ->check(CLI::IsMember({"defaults", "defaults-tree", "config"}));
+      one_of(command.add_option("-i,--info", arguments.info,
+                                "Print instead: defaults (the configs that are merged, in order), "
+                                "defaults-tree (the same, indented), config"),
+             {"defaults", "defaults-tree", "config"})
+          ->excludes(cfg)
+          ->excludes(package);
   command
       .add_option("--explain-key", arguments.explain_key,
                   "Print instead: the file and line, or the override, that set this key")
       ->type_name("KEY")
-      ->excludes(info);
+      ->excludes(info)
+      ->excludes(cfg)
+      ->excludes(package);
 }
 
 void add_run(CLI::App& app, Arguments& arguments) {
@@ -70,34 +106,25 @@ void add_run(CLI::App& app, Arguments& arguments) {
   run->allow_extras();
   run->footer(kRunFooter);
   run->add_flag("--dry-run", arguments.dry_run, "List the trials on stdout, run nothing");
-  run->add_option_function<std::string>(
-         "--cfg", [&arguments](const std::string&) { arguments.print_config = true; },
-         "Print the composed config as YAML, one document per job, run nothing")
-      ->type_name("job")
-      ->check(CLI::IsMember({"job"}));
   add_config_views(*run, arguments);
   run->add_option("--jobs", arguments.jobs,
                   "Trials at once, for runs that measure no time (measure=untimed); default: 1")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
-  run->add_option("--config-dir", arguments.config_dir,
-                  "Folder searched for config files before the project's configs/")
-      ->type_name("DIR");
-  run->add_option("--config-name", arguments.config_name, "Primary config file, default: config")
-      ->type_name("NAME");
+  add_config_flags(*run, arguments, kConfigDirHelp);
   CLI::Option* resume =
       run->add_option("--resume", arguments.resume,
                       "Go on with the run in this folder, e.g. outputs/latest: trials without a "
                       "row are run, as they were composed at its launch")
           ->type_name("DIR")
-          ->excludes("--dry-run", "--cfg", "--info", "--explain-key");
-  run->add_option("--retry", arguments.retry,
-                  "With --resume: also run again the rows that are failed (crashed and wrong as "
-                  "well), oom, timeout, or all (whatever is not ok, and rows of another build)")
-      ->type_name("STATUS")
-      ->check(CLI::IsMember({"failed", "oom", "timeout", "all"}))
+          ->excludes("--dry-run", "--cfg", "--package", "--info", "--explain-key");
+  one_of(run->add_option("--retry", arguments.retry,
+                         "With --resume: also run again the rows that are failed (crashed and "
+                         "wrong as well), oom, timeout, or all (whatever is not ok, and rows of "
+                         "another build)"),
+         {"failed", "oom", "timeout", "all"})
       ->needs(resume);
-  add_multirun_flag(*run);
+  add_hydra_flags(*run, arguments, "Accepted, not needed: a list of values sweeps without it");
   add_plugin_flag(*run, arguments);
 }
 
@@ -110,13 +137,24 @@ void add_compose(CLI::App& app, Arguments& arguments) {
   compose->footer(
       "Prints YAML, one document per job of a sweep; no key has a meaning of its own.\n"
       "Example: attnlab compose --config-dir conf --config-name config db=mysql,sqlite");
-  compose
-      ->add_option("--config-dir", arguments.config_dir, "Folder of the configs, default: configs/")
-      ->type_name("DIR");
-  compose->add_option("--config-name", arguments.config_name, "Primary config, default: config")
-      ->type_name("NAME");
+  add_config_flags(*compose, arguments, "Folder of the configs, default: configs/");
   add_config_views(*compose, arguments);
-  add_multirun_flag(*compose);
+  add_hydra_flags(*compose, arguments,
+                  "Sweep hydra.sweeper.params of the config as well; lists of values on the "
+                  "command line sweep without it");
+}
+
+void add_explain_key(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("explain-key", "Print which file and line sets a key of a run");
+  set_usage(*command, "Usage: attnlab explain-key KEY [overrides...] [flags]");
+  command->allow_extras();
+  command->add_option("key", arguments.explain_key, "The key, e.g. shape.seqlen")->required();
+  add_config_flags(*command, arguments, kConfigDirHelp);
+  command->footer(
+      "The same as attnlab run --explain-key KEY. For other trees of configs: attnlab compose "
+      "--explain-key KEY.\n"
+      "Example: attnlab explain-key measure.max_time_s experiment=quickstart");
 }
 
 void add_list(CLI::App& app, Arguments& arguments) {
@@ -126,9 +164,7 @@ void add_list(CLI::App& app, Arguments& arguments) {
   list->add_option("what", arguments.list_what,
                    "variants, experiments, tasks, devices or a config group");
   list->add_flag("--json", arguments.json, "Print JSON");
-  list->add_option("--config-dir", arguments.config_dir,
-                   "Folder searched for config files before the project's configs/")
-      ->type_name("DIR");
+  list->add_option("--config-dir", arguments.config_dir, kConfigDirHelp)->type_name("DIR");
   add_plugin_flag(*list, arguments);
 }
 
@@ -137,9 +173,8 @@ void add_check(CLI::App& app, Arguments& arguments) {
   set_usage(*check, "Usage: attnlab check VARIANT [OPTION=VALUE...] [flags]");
   check->allow_extras();
   check->add_option("variant", arguments.variant, "Name of the variant")->required();
-  check->add_option("--device", arguments.device, "Where to run it: cpu (default) or cuda")
-      ->type_name("DEVICE")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+  one_of(check->add_option("--device", arguments.device, "Where to run it, default: cpu"),
+         {"cpu", "cuda"});
   add_plugin_flag(*check, arguments);
 }
 
@@ -156,10 +191,9 @@ void add_data(CLI::App& app, Arguments& arguments) {
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 53));
   data->add_option("--out", arguments.out, "Write to this file instead of stdout")->type_name("F");
-  data->add_option("--split", arguments.split,
-                   "train (default), validation or test; no sample is in two of them")
-      ->type_name("PART")
-      ->check(CLI::IsMember({"train", "validation", "test"}));
+  one_of(data->add_option("--split", arguments.split,
+                          "Part, default: train; no sample is in two of them"),
+         {"train", "validation", "test"});
   CLI::Option* vocab =
       data->add_flag("--vocab", arguments.vocab, "Print the tokens instead, in the order of ids");
   data->add_flag("--levels", arguments.levels,
@@ -195,6 +229,7 @@ std::unique_ptr<CLI::App> make_app(Arguments& arguments) {
   app->footer("attnlab COMMAND --help says more about a command.");
   add_run(*app, arguments);
   add_compose(*app, arguments);
+  add_explain_key(*app, arguments);
   add_list(*app, arguments);
   add_check(*app, arguments);
   add_data(*app, arguments);
@@ -208,12 +243,13 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
-std::vector<std::string> flag_names(const CLI::App& command) {
-  std::vector<std::string> names;
+std::vector<FlagSpec> flag_specs(const CLI::App& command) {
+  std::vector<FlagSpec> specs;
   for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    const std::string value = option->get_type_size() == 0 ? "" : option->get_type_name();
+    for (const std::string& name : option->get_lnames()) specs.push_back({"--" + name, value});
   }
-  return names;
+  return specs;
 }
 
 }  // namespace attnlab::cli

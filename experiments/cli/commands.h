@@ -15,7 +15,6 @@ std::unique_ptr<CLI::App> make_app(Arguments& arguments);
 
 std::vector<std::string> command_names(const CLI::App& app);
 
-/// "--dry-run", ...
-std::vector<std::string> flag_names(const CLI::App& command);
+std::vector<FlagSpec> flag_specs(const CLI::App& command);
 
 }  // namespace attnlab::cli

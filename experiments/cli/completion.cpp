@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
-#include <set>
-#include <string_view>
+#include <sstream>
 
-#include "experiments/cli/context.h"
-#include "experiments/cli/output.h"
+#include "experiments/cli/completion_config.h"
+#include "experiments/cli/config_folders.h"
+#include "experiments/cli/task_catalogue.h"
 #include "experiments/config/group_files.h"
-#include "experiments/config/schema.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::cli {
@@ -17,154 +16,137 @@ namespace {
 using Words = std::vector<std::string>;
 using Paths = Completion::Paths;
 
-/// What follows a flag that takes a value; found = false where the flag takes none.
-struct FlagValue {
-  bool found = false;
-  Completion completion;
-};
+/// Commands of the script `./attnlab`, which passes all others on to the program.
+const char* const kLauncherCommands[] = {"test", "bench", "build"};
 
-const Words& shells() {
-  static const Words names = {"bash", "zsh", "fish"};
-  return names;
+bool composes(const std::string& command) {
+  return command == "run" || command == "compose" || command == "explain-key";
 }
 
-Words config_keys() {
-  Words keys;
-  for (const config::KeySpec& spec : config::key_specs()) keys.push_back(spec.path);
-  return keys;
+Words split(const std::string& text, char separator) {
+  Words parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
 }
 
-FlagValue value_of_flag(std::string_view flag) {
-  if (flag == "--cfg") return {true, {{"job"}}};
-  if (flag == "--info") return {true, {{"defaults", "defaults-tree", "config"}}};
-  if (flag == "--retry") return {true, {{"failed", "oom", "timeout", "all"}}};
-  if (flag == "--device") return {true, {{"cpu", "cuda"}}};
-  if (flag == "--explain-key") return {true, {config_keys()}};
-  if (flag == "--resume" || flag == "--config-dir") return {true, {{}, Paths::kFolders}};
-  if (flag == "--plugin") return {true, {{}, Paths::kFiles}};
-  if (flag == "--jobs" || flag == "--config-name") return {true, {}};
-  return {};
-}
-
-Words option_names(const std::vector<std::filesystem::path>& dirs, const std::string& group) {
-  Words names;
-  for (const config::GroupOption& option : config::group_options(dirs, group)) {
-    names.push_back(option.name);
-  }
-  return names;
-}
-
-bool is_group(const std::vector<std::filesystem::path>& dirs, const std::string& name) {
-  const Words groups = group_names(dirs);
-  return std::ranges::find(groups, name) != groups.end();
-}
-
-Words values_of_key(const std::string& key, const std::vector<std::filesystem::path>& dirs) {
-  if (is_group(dirs, key)) return option_names(dirs, key);
-  for (const config::KeySpec& spec : config::key_specs()) {
-    if (spec.path != key) continue;
-    if (spec.type == config::KeyType::kBool) return {"true", "false"};
-    return spec.choices;
-  }
+/// The values of a flag; `before` is the line up to it.
+Completion flag_values(const FlagSpec& flag, const Words& before) {
+  if (flag.value.find('|') != std::string::npos) return {split(flag.value, '|')};
+  if (flag.value == "DIR") return {{}, Paths::kFolders};
+  if (flag.value.starts_with("F")) return {{}, Paths::kFiles};
+  if (flag.value == "KEY") return {ConfigWords(before).paths()};
+  if (flag.value == "NAME") return {ConfigWords(before).options("")};
   return {};
 }
 
 /// An override: a group or a key, or after its '=' the values, of which a comma begins the next.
-Words override_candidates(const std::string& word, const std::vector<std::filesystem::path>& dirs) {
+Words override_candidates(const Words& before, const std::string& word) {
+  const ConfigWords config(before);
   Words candidates;
   const std::size_t sign = std::min(word.find_first_not_of("+~"), word.size());
   const std::size_t equals = word.find('=');
   if (equals == std::string::npos) {
-    std::set<std::string> keys;
-    for (const std::string& group : group_names(dirs)) keys.insert(group);
-    for (const std::string& key : config_keys()) {
-      if (!key.ends_with(".name")) keys.insert(key);
-    }
     const std::string sign_text = word.substr(0, sign);
     const char* const end = sign_text == "~" ? "" : "=";  // a removal takes no value
-    for (const std::string& key : keys) candidates.push_back(sign_text + key + end);
+    for (const std::string& key : config.override_keys()) {
+      candidates.push_back(sign_text + key + end);
+    }
     return candidates;
   }
   const std::size_t comma = word.rfind(',');
   const std::string kept =
       word.substr(0, comma == std::string::npos || comma < equals ? equals + 1 : comma + 1);
-  for (const std::string& value : values_of_key(word.substr(sign, equals - sign), dirs)) {
+  for (const std::string& value : config.values(word.substr(sign, equals - sign))) {
     candidates.push_back(kept + value);
   }
   return candidates;
 }
 
+/// "window=": every variant has its options in its config.
 Words variant_options(const std::string& variant) {
   Words options;
-  const Registry registry = load_registry({}).registry;
-  const Words names = registry.names();
-  if (std::ranges::find(names, variant) == names.end()) return options;
-  for (const OptionSpec& spec : registry.entry(variant).option_specs) {
-    options.push_back(spec.name + "=");
+  const std::string prefix = "variant.";
+  for (const std::string& key : ConfigWords({"run", "variant=" + variant}).override_keys()) {
+    if (key.starts_with(prefix)) options.push_back(key.substr(prefix.size()) + "=");
   }
   return options;
 }
 
-Words argument_candidates(const Words& words, const std::vector<std::filesystem::path>& dirs) {
-  const std::string& command = words.front();
-  if (command == "run" || command == "compose") return override_candidates(words.back(), dirs);
-  if (command == "completion") return shells();
+Words task_keys(const std::string& task) {
+  Words keys;
+  for (const OptionSpec& spec : find_task(task, config_dirs({})).entry->specs) {
+    keys.push_back(spec.name + "=");
+  }
+  return keys;
+}
+
+Words listable() {
+  Words names = {"variants", "experiments", "tasks", "devices"};
+  std::ranges::copy(group_names(config_dirs({})), std::back_inserter(names));
+  return names;
+}
+
+Words argument_candidates(const Words& before, const std::string& word) {
+  const std::string& command = before.front();
+  const bool first = before.size() == 1;
+  if (command == "explain-key" && first) return ConfigWords(before).paths();
+  if (composes(command)) return override_candidates(before, word);
+  if (command == "completion" && first) return {"bash", "zsh", "fish"};
+  if (command == "list" && first) return listable();
   if (command == "check") {
-    return words.size() == 2 ? load_registry({}).registry.names() : variant_options(words[1]);
+    return first ? ConfigWords({"run"}).options("variant") : variant_options(before[1]);
   }
-  if (command == "list" && words.size() == 2) {
-    Words names = {"variants", "experiments", "tasks", "devices"};
-    std::ranges::copy(group_names(dirs), std::back_inserter(names));
-    return names;
-  }
+  if (command == "data") return first ? task_names(config_dirs({})) : task_keys(before[1]);
   return {};
+}
+
+Words first_words() {
+  Words words = command_names();
+  for (const char* name : kLauncherCommands) words.emplace_back(name);
+  for (const char* flag : {"--help", "--version"}) words.emplace_back(flag);
+  return words;
+}
+
+Completion candidates_for(const Words& before, const std::string& word) {
+  if (before.empty()) return {first_words()};
+  const std::vector<FlagSpec> flags = flags_of_command(before.front());
+  for (const FlagSpec& flag : flags) {
+    if (flag.value.empty()) continue;
+    if (before.back() == flag.name) return flag_values(flag, before);
+    if (!word.starts_with(flag.name + "=")) continue;
+    Completion values = flag_values(flag, before);
+    for (std::string& value : values.words) value = flag.name + "=" + value;
+    return {values.words};
+  }
+  if (!word.starts_with("-")) return {argument_candidates(before, word)};
+  Completion names;
+  for (const FlagSpec& flag : flags) names.words.push_back(flag.name);
+  return names;
 }
 
 }  // namespace
 
-Completion complete(const Words& words, const std::vector<std::filesystem::path>& config_dirs) {
+Completion complete(const Words& words) {
+  if (words.empty()) return {};
+  const Words before(words.begin(), words.end() - 1);
+  const std::string& word = words.back();
   Completion completion;
-  if (words.empty()) return completion;
-  const std::string& last = words.back();
-  if (words.size() == 1) {
-    completion.words = command_names();
-    for (const char* flag : {"--help", "--version"}) completion.words.push_back(flag);
-  } else if (const FlagValue value = value_of_flag(words[words.size() - 2]); value.found) {
-    completion = value.completion;
-  } else if (last.starts_with("-")) {
-    completion.words = flags_of_command(words.front());
-  } else {
-    try {
-      completion.words = argument_candidates(words, config_dirs);
-    } catch (const Error&) {
-      // A message would be printed into the line that is being typed.
-    }
+  try {
+    completion = candidates_for(before, word);
+  } catch (const Error&) {
+    return {};  // A message would be printed into the line that is being typed.
   }
-  std::erase_if(completion.words, [&](const std::string& word) { return !word.starts_with(last); });
+  std::erase_if(completion.words, [&](const std::string& each) { return !each.starts_with(word); });
   return completion;
 }
 
-int completion_command(const Arguments& arguments) {
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  write_stdout(completion_script(arguments.shell, program));
-  return 0;
-}
-
-int complete_command(const Arguments& arguments) {
-  // A folder of configs that the line names already counts.
-  Arguments line;
-  for (std::size_t i = 0; i + 2 < arguments.words.size(); ++i) {
-    if (arguments.words[i] == "--config-dir") line.config_dir = arguments.words[i + 1];
-  }
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(line.config_dir, ignored)) line.config_dir.clear();
-  const Completion completion = complete(arguments.words, config_dirs(line));
+std::string answer_text(const Completion& completion) {
+  if (completion.paths == Paths::kFiles) return ":files\n";
+  if (completion.paths == Paths::kFolders) return ":folders\n";
   std::string text;
   for (const std::string& word : completion.words) text += word + "\n";
-  if (completion.paths == Paths::kFiles) text += ":files\n";
-  if (completion.paths == Paths::kFolders) text += ":folders\n";
-  write_stdout(text);
-  return 0;
+  return text;
 }
 
 }  // namespace attnlab::cli

@@ -1,7 +1,6 @@
-// Shell completion: the scripts that shells load, and the words that they ask for.
+// Shell completion: what a line that is being typed can go on with, and the scripts that ask.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,17 +16,17 @@ struct Completion {
 };
 
 /// How the last of `words` (those after the program's name; the last may be empty) can go on.
-/// Nothing is offered where nothing fits; an unreadable
-/// config gives no words rather than an error.
-Completion complete(const std::vector<std::string>& words,
-                    const std::vector<std::filesystem::path>& config_dirs);
+/// Nothing is offered where nothing fits; configs that cannot be read give no words rather than an
+/// error.
+Completion complete(const std::vector<std::string>& words);
+
+/// A word a line, or ":files", ":folders".
+std::string answer_text(const Completion& completion);
 
 /// The script for bash, zsh or fish that asks `program`. Throws ConfigError for another shell.
 std::string completion_script(const std::string& shell, const std::string& program);
 
-/// `attnlab completion SHELL`, and `attnlab complete WORDS...` with which the scripts ask: a word a
-/// line, or ":files", ":folders".
+/// `attnlab completion SHELL`. Throws ConfigError where the program that answers is missing.
 int completion_command(const Arguments& arguments);
-int complete_command(const Arguments& arguments);
 
 }  // namespace attnlab::cli

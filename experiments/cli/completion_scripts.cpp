@@ -1,13 +1,19 @@
 // The scripts are thin: each asks the program for the words and says only how its shell shows them.
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <utility>
+
 #include "experiments/cli/completion.h"
+#include "experiments/cli/output.h"
 #include "experiments/runner/grid.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
 
 namespace attnlab::cli {
 namespace {
+
+constexpr const char* kProgram = "attnlab_complete";
 
 // Bash takes '=' and ':' as ends of words, so that what stands before the last of them in the word
 // must not be in its answers.
@@ -18,7 +24,7 @@ _attnlab() {
   read -ra words <<<"$line"
   [[ $line == *" " ]] && words+=("")
   local current=${words[-1]}
-  mapfile -t answers < <(PROGRAM complete "${words[@]:1}" 2>/dev/null)
+  mapfile -t answers < <(PROGRAM "${words[@]:1}" 2>/dev/null)
   COMPREPLY=()
   case ${answers[0]-} in
     :files) mapfile -t COMPREPLY < <(compgen -f -- "$current"); compopt -o filenames; return ;;
@@ -37,7 +43,7 @@ constexpr const char* kZsh = R"(#compdef attnlab
 # attnlab completion for zsh. Load it: source <(./attnlab completion zsh)
 _attnlab() {
   local -a answers keys others
-  answers=("${(@f)$(PROGRAM complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  answers=("${(@f)$(PROGRAM "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   case ${answers[1]} in
     :files) _files; return ;;
     :folders) _files -/; return ;;
@@ -54,7 +60,7 @@ constexpr const char* kFish =
     R"(# attnlab completion for fish. Load it: ./attnlab completion fish | source
 function __attnlab_answers
     set -l words (commandline -opc)
-    set -l answers (PROGRAM complete $words[2..-1] (commandline -ct) 2>/dev/null)
+    set -l answers (PROGRAM $words[2..-1] (commandline -ct) 2>/dev/null)
     switch "$answers[1]"
         case :files
             __fish_complete_path (commandline -ct)
@@ -83,6 +89,19 @@ std::string completion_script(const std::string& shell, const std::string& progr
   }
   throw ConfigError(fmt::format("[completion] there is no script for '{}'.{} Known: {}.", shell,
                                 did_you_mean(shell, known), join_names(known)));
+}
+
+int completion_command(const Arguments& arguments) {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / kProgram;
+  const std::string script = completion_script(arguments.shell, program.string());
+  if (!std::filesystem::exists(program)) {
+    throw ConfigError(
+        fmt::format("[completion] {}, which answers the shell, does not exist. Build it: ./attnlab "
+                    "build {}",
+                    program.string(), kProgram));
+  }
+  write_stdout(script);
+  return 0;
 }
 
 }  // namespace attnlab::cli

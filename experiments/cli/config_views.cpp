@@ -26,13 +26,30 @@ void explain_value(const std::string& key, const config::Tree& node, std::set<st
   if (seen.insert(line).second) text += line;
 }
 
+[[noreturn]] void fail_unknown(const std::string& key, const config::Job& job) {
+  throw ConfigError(fmt::format("[config] there is no key '{}'.{} All keys: --info config.", key,
+                                config::suggest_path(key, config::all_paths(job.config))));
+}
+
+/// A part of a config that can be composed again as it stands.
+std::string package_document(const config::Job& job, const std::string& package) {
+  const config::Tree* part = job.config.find_path(package);
+  if (part == nullptr) fail_unknown(package, job);
+  if (part->is_map() || part->is_list()) {
+    return fmt::format("# @package {}\n{}", package, config::emit_yaml(*part));
+  }
+  throw ConfigError(
+      fmt::format("[config] '{}' is no part of the config but a value, {}. Name what holds it.",
+                  package, config::override_text(*part)));
+}
+
 }  // namespace
 
-std::string config_documents(const std::vector<config::Job>& jobs) {
+std::string config_documents(const std::vector<config::Job>& jobs, const std::string& package) {
   std::string text;
   for (const config::Job& job : jobs) {
     if (jobs.size() > 1) text += "---\n";
-    text += config::emit_yaml(job.config);
+    text += package.empty() ? config::emit_yaml(job.config) : package_document(job, package);
   }
   return text;
 }
@@ -60,11 +77,7 @@ std::string explanation(const std::vector<config::Job>& jobs, const std::string&
     found = true;
     explain_value(key, *node, seen, text);
   }
-  if (!found && !jobs.empty()) {
-    throw ConfigError(
-        fmt::format("[config] there is no key '{}'.{} All keys: --info config.", key,
-                    config::suggest_path(key, config::all_paths(jobs.front().config))));
-  }
+  if (!found && !jobs.empty()) fail_unknown(key, jobs.front());
   return text;
 }
 
@@ -75,10 +88,7 @@ std::string config_view(const Arguments& arguments, const config::ComposeRequest
   if (!arguments.explain_key.empty()) {
     return explanation(config::compose(request), arguments.explain_key);
   }
-  if (arguments.print_config || arguments.info == "config") {
-    return config_documents(config::compose(request));
-  }
-  return {};
+  return config_documents(config::compose(request), arguments.package);
 }
 
 }  // namespace attnlab::cli

@@ -9,8 +9,9 @@
 
 namespace attnlab::cli {
 
-/// The composed config of each job as YAML, one document per job.
-std::string config_documents(const std::vector<config::Job>& jobs);
+/// The composed config of each job as YAML, one document per job; of `package` only, under Hydra's
+/// header for it, where one is given. Throws ConfigError for a package that a job has not.
+std::string config_documents(const std::vector<config::Job>& jobs, const std::string& package = "");
 
 /// A line per merged config, in the order of merging, with its package; indented by depth as a
 /// tree.
@@ -20,7 +21,7 @@ std::string defaults_text(const config::ComposeRequest& request, bool as_tree);
 /// line per value in it. Throws ConfigError for a key that no job has, naming the nearest.
 std::string explanation(const std::vector<config::Job>& jobs, const std::string& key);
 
-/// What --cfg, --info or --explain-key ask for; "" where none was given.
+/// What --info or --explain-key ask for, else the config. Throws ConfigError.
 std::string config_view(const Arguments& arguments, const config::ComposeRequest& request);
 
 }  // namespace attnlab::cli

@@ -1,27 +1,16 @@
-// What the commands share: where configs are searched, the composed jobs, and the registry with its
-// plugins.
+// What the commands share: the composed jobs, and the registry with its plugins.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "experiments/cli/arguments.h"
+#include "experiments/cli/config_folders.h"
 #include "experiments/config/compose.h"
 #include "variants/api/plugin_loader.h"
 #include "variants/api/registry.h"
 
 namespace attnlab::cli {
-
-/// The folder of --config-dir, if given, then the project's configs/. Throws ConfigError where the
-/// given one is no folder.
-std::vector<std::filesystem::path> config_dirs(const Arguments& arguments);
-
-/// The folders with YAML files below the config folders, as group names: "shape", "task/text".
-std::vector<std::string> group_names(const std::vector<std::filesystem::path>& dirs);
-
-/// What the words of `run` ask to be composed. Throws ConfigError.
-config::ComposeRequest run_request(const Arguments& arguments);
 
 /// Composes the words of `run`: one job per grid point. Throws ConfigError.
 std::vector<config::Job> compose_jobs(const Arguments& arguments);

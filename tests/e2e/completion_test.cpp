@@ -35,6 +35,7 @@ TEST(CompletionScripts, Bash) {
   // What stands before '=' is not repeated: bash takes it for a word of its own.
   EXPECT_EQ(bash_answer(workplace, "attnlab run experiment=quickstart_s"), "quickstart_smoke\n");
   EXPECT_EQ(bash_answer(workplace, "attnlab run variant=flash,ful"), "flash,full\n");
+  EXPECT_EQ(bash_answer(workplace, "./attnlab run --info=defaults-"), "defaults-tree\n");
   EXPECT_THAT(bash_answer(workplace, "attnlab run --resume s"), Not(HasSubstr(":folders")));
   EXPECT_THAT(bash_answer(workplace, "attnlab run --plugin s"), HasSubstr("script\n"));
   EXPECT_EQ(bash_answer(workplace, "attnlab run --nothing-like-this"), "\n");

@@ -71,6 +71,47 @@ TEST_F(Compose, ExplainKeyNamesFileLineAndColumnOrTheOverride) {
   EXPECT_THAT(unknown.err, HasSubstr("there is no key 'db.prot'. Did you mean 'db.port'?"));
 }
 
+TEST_F(Compose, AnInterpolatedValueIsExplainedWhereItIsWritten) {
+  EXPECT_EQ(compose({"--explain-key", "path"}).out, "conf/config.yaml:6:7: path=localhost/data\n");
+}
+
+TEST_F(Compose, CfgPrintsTheConfigOrAPartOfIt) {
+  EXPECT_EQ(compose({"--cfg", "job", "--resolve"}).out, compose({}).out);
+  const std::string db = "# @package db\nhost: localhost\nport: 3306\n";
+  EXPECT_EQ(compose({"--package", "db"}).out, db);
+  EXPECT_EQ(compose({"-c", "all", "-p", "db", "seed=1,2"}).out, "---\n" + db + "---\n" + db);
+  const Result unknown = compose({"--package", "bd"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_EQ(unknown.out, "");
+  EXPECT_THAT(unknown.err, HasSubstr("there is no key 'bd'. Did you mean 'db'?"));
+  EXPECT_THAT(compose({"--package", "seed"}).err, HasSubstr("'seed' is no part of the config"));
+  EXPECT_THAT(compose({"--cfg", "hydra"}).err, HasSubstr("--cfg job"));
+}
+
+TEST_F(Compose, APrintedPartComposesAgain) {
+  write("again/config.yaml", compose({"--package", "db"}).out);
+  const Result result = workplace_.run({"compose", "-cd", "conf/again", "-cn", "config.yaml"});
+  EXPECT_EQ(result.out, "db:\n  host: localhost\n  port: 3306\n") << result.err;
+}
+
+TEST_F(Compose, TreesThatConfigureHydraAndItsMultirun) {
+  write("config.yaml",
+        "defaults:\n  - db: mysql\n  - override hydra/launcher: joblib\nseed: 1\n"
+        "hydra:\n  sweeper:\n    params:\n      seed: 1,2\n");
+  const std::string db = "db:\n  host: localhost\n  port: 3306\n";
+  EXPECT_EQ(compose({"hydra.run.dir=x"}).out, db + "seed: 1\n");
+  EXPECT_EQ(compose({"--multirun"}).out, "---\n" + db + "seed: 1\n---\n" + db + "seed: 2\n");
+  EXPECT_EQ(compose({"-m", "seed=7"}).out, db + "seed: 7\n");
+}
+
+TEST_F(Compose, ASweepOfTooManyJobsPrintsNothing) {
+  const Result result = compose({"seed=range(101)", "db.port=range(100)"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("more than 10000 jobs"));
+  EXPECT_EQ(compose({"seed=range(0)"}).out, "");
+}
+
 TEST_F(Compose, MistakesAreOneParagraphWithThePlace) {
   write("config.yaml", "defaults:\n  - db: oracle\n");
   const Result result = compose({});
@@ -78,6 +119,14 @@ TEST_F(Compose, MistakesAreOneParagraphWithThePlace) {
   EXPECT_EQ(result.out, "");
   EXPECT_THAT(result.err, HasSubstr("conf/config.yaml:2:"));
   EXPECT_THAT(result.err, HasSubstr("mysql, sqlite"));
+  const Result folder = workplace_.run({"compose", "--config-dir", "nowhere"});
+  EXPECT_EQ(folder.exit_code, 2);
+  EXPECT_THAT(folder.err, HasSubstr("--config-dir nowhere is no folder"));
+  const Result name = compose({"--config-name", "confg"});
+  EXPECT_EQ(name.exit_code, 2);
+  EXPECT_THAT(name.err, HasSubstr("Did you mean 'config'?"));
+  write("config.yaml", "seed: 1\nseed: 2\n");
+  EXPECT_THAT(compose({}).err, HasSubstr("conf/config.yaml:2:1"));
 }
 
 TEST(RunConfig, InfoAndExplainKeyRunNothing) {
@@ -88,6 +137,9 @@ TEST(RunConfig, InfoAndExplainKeyRunNothing) {
   const Result key = workplace.run(
       {"run", "experiment=quickstart", "shape.seqlen=64", "--explain-key", "shape.seqlen"});
   EXPECT_EQ(key.out, "override 'shape.seqlen=64': shape.seqlen=64\n");
+  EXPECT_EQ(workplace.run({"explain-key", "shape.seqlen", "shape.seqlen=64"}).out, key.out);
+  EXPECT_THAT(workplace.run({"run", "--package", "shape"}).out,
+              testing::StartsWith("# @package shape\nbatch: "));
   EXPECT_EQ(workplace.run({"run", "--info", "config"}).out,
             workplace.run({"run", "--cfg", "job"}).out);
   EXPECT_FALSE(std::filesystem::exists(workplace.path() / "outputs"));

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "kernels/core/error.h"
 
 namespace attnlab::cli {
@@ -92,11 +95,42 @@ TEST(Arguments, HydrasMultirunFlagIsTaken) {
   }
 }
 
-TEST(Arguments, WordsOfShellsAreTakenAsTheyStand) {
-  const Arguments arguments = parse({"complete", "run", "--dry-run", ""});
-  EXPECT_EQ(arguments.command, Command::kComplete);
-  EXPECT_THAT(arguments.words, ElementsAre("run", "--dry-run", ""));
-  EXPECT_EQ(parse({"completion", "zsh"}).shell, "zsh");
+TEST(Arguments, HydrasOtherFlags) {
+  const Arguments compose = parse({"compose", "-cd", "d", "-cn", "n", "-c", "job", "--resolve"});
+  EXPECT_EQ(compose.config_dir, "d");
+  EXPECT_EQ(compose.config_name, "n");
+  EXPECT_TRUE(compose.print_config);
+  EXPECT_TRUE(parse({"compose", "-m"}).multirun);
+  EXPECT_TRUE(parse({"run", "--cfg=all"}).print_config);
+  EXPECT_EQ(parse({"run", "-i", "defaults"}).info, "defaults");
+  const Arguments part = parse({"run", "-p", "shape"});
+  EXPECT_EQ(part.package, "shape");
+  EXPECT_TRUE(part.asks_for_config());
+  EXPECT_THAT(error_of({"run", "--cfg", "hydra"}), HasSubstr("--cfg job"));
+  EXPECT_THAT(error_of({"compose", "-cp", "d"}), HasSubstr("--config-dir DIR"));
+  EXPECT_THAT(error_of({"run", "--config-path=d"}), HasSubstr("--config-dir DIR"));
+  EXPECT_THAT(error_of({"run", "-sc", "install=bash"}), HasSubstr("completion bash"));
+  EXPECT_THAT(error_of({"run", "--cfg", "job", "--explain-key", "a"}), HasSubstr("--explain-key"));
+}
+
+TEST(Arguments, ExplainKeyIsARunThatOnlyExplains) {
+  const Arguments arguments = parse({"explain-key", "shape.seqlen", "seed=1", "--config-dir", "d"});
+  EXPECT_EQ(arguments.command, Command::kRun);
+  EXPECT_EQ(arguments.explain_key, "shape.seqlen");
+  EXPECT_EQ(arguments.config_dir, "d");
+  EXPECT_THAT(arguments.words, ElementsAre("seed=1"));
+  EXPECT_THAT(error_of({"explain-key"}), HasSubstr("key"));
+}
+
+TEST(Arguments, FlagsTellWhatTheirValuesAre) {
+  std::map<std::string, std::string> values;
+  for (const FlagSpec& flag : flags_of_command("run")) values[flag.name] = flag.value;
+  EXPECT_EQ(values.at("--dry-run"), "");
+  EXPECT_EQ(values.at("--info"), "defaults|defaults-tree|config");
+  EXPECT_EQ(values.at("--resume"), "DIR");
+  EXPECT_EQ(values.at("--plugin"), "F.so");
+  EXPECT_EQ(values.at("--explain-key"), "KEY");
+  EXPECT_TRUE(flags_of_command("nonsense").empty());
 }
 
 TEST(Arguments, MistakesNameTheNearest) {
