@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/crc.hpp>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -40,15 +41,26 @@ std::size_t find_seal_end(std::string_view text) {
   return std::string_view::npos;
 }
 
+/// JSON has no word for infinities and NaN; as in the columns they are strings.
 Json samples_to_json(const std::vector<double>& samples_ms) {
   Json list = Json::array();
-  for (const double sample : samples_ms) list.push_back(sample);
+  for (const double sample : samples_ms) {
+    if (std::isfinite(sample)) {
+      list.push_back(sample);
+    } else {
+      list.push_back(std::isnan(sample) ? "nan" : sample > 0 ? "inf" : "-inf");
+    }
+  }
   return list;
 }
 
-/// JSON has no word for infinities and NaN; nlohmann writes null.
 double sample_from_json(const Json& value) {
-  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (value == "inf") return kInfinity;
+  if (value == "-inf") return -kInfinity;
+  // null stands for all three in journals from before there were these strings.
+  if (value == "nan" || value.is_null()) return std::numeric_limits<double>::quiet_NaN();
+  return value.get<double>();
 }
 
 std::optional<JournalEntry> decode_entry(const Json& object, std::string& problem) {

@@ -65,12 +65,17 @@ TEST(JournalLines, TextThatIsNoUtf8IsStored) {
   EXPECT_EQ(contents.entries[0].record.reason, "bad \xef\xbf\xbd byte");
 }
 
-TEST(JournalLines, ASampleThatIsNoNumberSurvives) {
+TEST(JournalLines, SamplesThatAreNotFiniteSurvive) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   JournalEntry entry = make_entry(1);
-  entry.samples_ms = {1.0, std::numeric_limits<double>::quiet_NaN()};
+  entry.samples_ms = {1.0, std::numeric_limits<double>::quiet_NaN(), kInfinity, -kInfinity};
   const JournalContents contents = parse_journal(encode_entry(entry));
   ASSERT_EQ(contents.entries.size(), 1u);
-  EXPECT_TRUE(std::isnan(contents.entries[0].samples_ms.at(1)));
+  const std::vector<double>& samples = contents.entries[0].samples_ms;
+  ASSERT_EQ(samples.size(), 4u);
+  EXPECT_TRUE(std::isnan(samples[1]));
+  EXPECT_EQ(samples[2], kInfinity);
+  EXPECT_EQ(samples[3], -kInfinity);
 }
 
 TEST(JournalLines, CutAnywhereLosesOnlyWhatWasCut) {
