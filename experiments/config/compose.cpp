@@ -75,6 +75,12 @@ class Composer {
                                     request.config_name, files_.searched(), hint,
                                     join_or_none(known)));
     }
+    if (request.overrides.size() > kMaxOverrides) {
+      throw ConfigError(fmt::format(
+          "[config] override '{}' and others: {} overrides on one command line; at most "
+          "{} are allowed, put the others into a config file",
+          request.overrides.front().substr(0, 100), request.overrides.size(), kMaxOverrides));
+    }
     for (std::size_t i = 0; i < request.overrides.size(); ++i) given_.push_back(parsed(i));
     if (request.schema_free) {
       std::erase_if(given_, [](const Override& override_) {
@@ -346,7 +352,36 @@ class Composer {
       std::vector<Override> chosen = fixed;
       for (const Override& value : pick(axes, i)) chosen.push_back(value);
       jobs.push_back(make_job(chosen, config_sweep, jobs.empty()));
+      check_size(jobs.back(), count - i);
     }
+  }
+
+  /// Refuses jobs that would together take all memory, at the first of them.
+  void check_size(const Job& job, std::size_t jobs_left) {
+    const std::size_t size = job.config.node_count();
+    if (size > (kMaxJobNodes - std::min(job_nodes_, kMaxJobNodes)) / jobs_left) {
+      fail(job.config.position(),
+           fmt::format("a config of {} values in each of {} jobs is more than can be held (at most "
+                       "{} values in all); take fewer values in the sweep",
+                       size, jobs_left, kMaxJobNodes));
+    }
+    job_nodes_ += size;
+  }
+
+  /// A file, perhaps somebody else's, may name a folder below the output root only; who starts the
+  /// run may name any.
+  static void check_run_dir(const Tree& config) {
+    const Tree* dir = config.find_path("run.dir");
+    if (dir == nullptr || !dir->is_string() || dir->as_string().empty()) return;
+    if (dir->position().line == 0) return;
+    const std::filesystem::path path = std::filesystem::path(dir->as_string()).lexically_normal();
+    const auto rest = path.lexically_relative("outputs");
+    const bool below = path.is_relative() && !rest.empty() && rest != "." && *rest.begin() != "..";
+    if (below) return;
+    fail(dir->position(),
+         fmt::format("run.dir = {} in a config file must lie below outputs/; to write elsewhere "
+                     "give run.dir=... on the command line",
+                     override_text(*dir)));
   }
 
   /// `merged`; where earlier jobs passed, an error that lies elsewhere tells which job does not.
@@ -377,6 +412,7 @@ class Composer {
     if (config.find(left_out) != nullptr) config = config.without(left_out);
     Job job;
     job.config = resolve_interpolations(config);
+    if (!request_.schema_free) check_run_dir(job.config);
     for (const Override& override_ : overrides) job.overrides.push_back(override_.text);
     for (const Override& value : chosen) {
       job.sweep_values.emplace_back(value.target(), override_text(value.values.front()));
@@ -434,6 +470,7 @@ class Composer {
   const ComposeRequest& request_;
   ConfigFiles files_;
   std::vector<Override> given_;
+  std::size_t job_nodes_ = 0;  ///< of the jobs so far
 };
 
 }  // namespace

@@ -16,6 +16,11 @@ namespace attnlab::config {
 /// Most jobs that one call makes.
 inline constexpr std::size_t kMaxJobs = 10'000;
 
+/// Most overrides of one command line.
+inline constexpr std::size_t kMaxOverrides = 1000;
+/// Most values in the configs of all jobs together.
+inline constexpr std::size_t kMaxJobNodes = 20'000'000;
+
 struct ComposeRequest {
   std::vector<std::filesystem::path> config_dirs;  ///< searched in order
   std::string config_name = "config";

@@ -227,15 +227,20 @@ std::vector<std::string> ConfigFiles::option_names(const std::string& group) con
 }
 
 std::vector<std::string> ConfigFiles::group_names() const {
+  // A hint is not worth a walk through a whole disk that somebody names as the config folder.
+  constexpr std::size_t kMostEntries = 20'000;
+  constexpr int kDeepest = 8;
   std::set<std::string> names;
+  std::size_t seen = 0;
   for (const fs::path& dir : config_dirs_) {
     std::error_code error;
-    for (const auto& entry : fs::recursive_directory_iterator(
-             dir, fs::directory_options::skip_permission_denied, error)) {
-      const fs::path folder = entry.path().parent_path();
-      if (entry.path().extension() != ".yaml" || folder == dir) continue;
+    const auto options = fs::directory_options::skip_permission_denied;
+    fs::recursive_directory_iterator entry(dir, options, error), end;
+    for (; !error && entry != end && ++seen < kMostEntries; entry.increment(error)) {
+      if (entry.depth() >= kDeepest) entry.disable_recursion_pending();
+      const fs::path folder = entry->path().parent_path();
+      if (entry->path().extension() != ".yaml" || folder == dir) continue;
       names.insert(folder.lexically_relative(dir).generic_string());
-      if (names.size() > kMaxOptionsOfGroup) break;
     }
   }
   return {names.begin(), names.end()};

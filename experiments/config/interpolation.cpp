@@ -37,21 +37,25 @@ class Resolver {
       case Tree::Kind::kString: return resolve_string(tree, path);
       case Tree::Kind::kList: {
         std::vector<Tree> items;
+        bool same = true;
         for (std::size_t i = 0; i < tree.items().size(); ++i) {
           path.push_back(std::to_string(i));
           items.push_back(resolve(tree.items()[i], path));
+          same = same && items.back().is_same(tree.items()[i]);
           path.pop_back();
         }
-        return checked(Tree::of_list(std::move(items), tree.position()));
+        return same ? tree : checked(Tree::of_list(std::move(items), tree.position()));
       }
       case Tree::Kind::kMap: {
         std::vector<Tree::Entry> entries;
+        bool same = true;
         for (const auto& [key, value] : tree.entries()) {
           path.push_back(key);
           entries.emplace_back(key, resolve(value, path));
+          same = same && entries.back().second.is_same(value);
           path.pop_back();
         }
-        return checked(Tree::of_map(std::move(entries), tree.position()));
+        return same ? tree : checked(Tree::of_map(std::move(entries), tree.position()));
       }
       default: return tree;
     }

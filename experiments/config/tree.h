@@ -83,6 +83,9 @@ class Tree {
   /// The same value, said to be written elsewhere.
   Tree at(Position position) const;
 
+  /// True for copies of one tree, which cost nothing to compare.
+  bool is_same(const Tree& other) const { return node_ == other.node_; }
+
   /// Number of nodes, shared ones counted each time they appear (saturating), and levels.
   std::size_t node_count() const;
   std::size_t depth() const;

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "experiments/config/group_files.h"
 #include "experiments/config/interpolation.h"
 #include "experiments/config/override.h"
 #include "experiments/config/schema.h"
@@ -110,6 +111,88 @@ TEST(HostileTest, DefaultsThatDouble) {
     dir.write(fmt::format("c{}.yaml", i), fmt::format("defaults: [c{0}, c{0}]\n", i + 1));
   }
   EXPECT_TRUE(contains(compose_error(dir), "more than 1000 configs"));
+}
+
+TEST(HostileTest, AHundredThousandKeys) {
+  std::string text = "first: 1\n";
+  for (int i = 0; i < 95'000; ++i) text += fmt::format("k{}: {}\n", i, i % 7);
+  ASSERT_LT(text.size(), kMaxFileBytes);
+  ConfigDir dir;
+  dir.write("config.yaml", text);
+  EXPECT_EQ(dir.jobs({"k94999=5"})[0].config.find("k94999")->as_int(), 5);
+  EXPECT_TRUE(contains(compose_error(dir, {"k94998x=5"}), "there is no key 'k94998x'"));
+  // Each job on its own would be allowed; together they would take tens of gigabytes.
+  EXPECT_TRUE(contains(compose_error(dir, {"first=range(10000)"}),
+                       "a config of 95002 values in each of 10000 jobs is more than can be held"));
+}
+
+TEST(HostileTest, JobsShareWhatIsTheSame) {
+  ConfigDir dir;
+  dir.write("config.yaml", "big: {a: [1, 2], b: {c: 3}}\nn: 0\nm: ${n}\n");
+  const std::vector<Job> jobs = dir.jobs({"n=1,2"});
+  EXPECT_TRUE(jobs[0].config.find("big")->is_same(*jobs[1].config.find("big")));
+  EXPECT_EQ(jobs[1].config.find("m")->as_int(), 2);
+}
+
+TEST(HostileTest, ManyOverrides) {
+  ConfigDir dir;
+  dir.write("config.yaml", "a: 1\n");
+  EXPECT_EQ(dir.jobs(std::vector<std::string>(kMaxOverrides, "a=2")).size(), 1u);
+  EXPECT_TRUE(contains(compose_error(dir, std::vector<std::string>(kMaxOverrides + 1, "a=2")),
+                       "1001 overrides on one command line"));
+}
+
+TEST(HostileTest, ABroadFolderIsNotWalkedForAHint) {
+  ConfigDir dir;
+  dir.write("config.yaml", "a: 1\n");
+  std::string deep;
+  for (int i = 0; i < 40; ++i) deep += "d/";
+  dir.write(deep + "x.yaml", "a: 1\n").write("near/x.yaml", "a: 1\n");
+  EXPECT_EQ(ConfigFiles({dir.path()}).group_names(), std::vector<std::string>{"near"});
+}
+
+TEST(HostileTest, MoreJobsOnlyWhereTheyAreAllowed) {
+  ConfigDir dir;
+  dir.write("config.yaml", "a: 1\n");
+  ComposeRequest request = dir.request({"a=range(10001)"});
+  EXPECT_TRUE(contains(message_of([&] { compose(request); }), "more than 10000 jobs"));
+  request.max_jobs = 10'001;
+  EXPECT_EQ(compose(request).size(), 10'001u);
+}
+
+/// A byte order mark and Windows line ends are no mistakes.
+TEST(HostileTest, FilesOfOtherSystems) {
+  EXPECT_EQ(yaml("\xef\xbb\xbf"
+                 "a: 1\r\nb:\r\n  - x\r\n"),
+            yaml("{a: 1, b: [x]}"));
+  ConfigDir dir;
+  dir.write("config.yaml", "defaults:\r\n  - g: a\r\n")
+      .write("g/a.yaml", "# @package _global_\r\nv: 1\r\n");
+  EXPECT_EQ(dir.yaml(), "v: 1\n");
+}
+
+TEST(HostileTest, AFileThatMayNotBeRead) {
+  ConfigDir dir;
+  dir.write("config.yaml", "a: 1\n");
+  std::filesystem::permissions(dir.path() / "config.yaml", std::filesystem::perms::none);
+  if (std::ifstream(dir.path() / "config.yaml")) GTEST_SKIP() << "this user may read every file";
+  EXPECT_EQ(compose_error(dir), "[config] config.yaml: cannot be opened: Permission denied");
+}
+
+TEST(HostileTest, ARunFolderOfAFileStaysBelowOutputs) {
+  ConfigDir dir;
+  const auto error = [&](const std::string& folder) {
+    dir.write("config.yaml", "run:\n  dir: " + folder + "\n");
+    return compose_error(dir);
+  };
+  for (const char* folder : {"''", "outputs/mine", "outputs/a/../b", "outputs/mine/"}) {
+    EXPECT_EQ(error(folder), "no error") << folder;
+  }
+  for (const char* folder : {"/tmp/x", "../x", "outputs", "outputs/..", "outputs/../../x", "x",
+                             "outputs/a/../../x", ".", "${oc.env:HOME}"}) {
+    EXPECT_TRUE(contains(error(folder), "must lie below outputs/")) << folder;
+    EXPECT_EQ(compose_error(dir, {"run.dir=/tmp/x"}), "no error");
+  }
 }
 
 /// Random text from the alphabets of both grammars: whatever comes, only ConfigError may.
