@@ -19,6 +19,7 @@ struct Arguments {
   std::string resume;       ///< run: folder of the run to go on with; empty = a new run
   std::string retry;        ///< run: which rows are run again; empty = none
   int jobs = 1;             ///< run: trials at once
+  std::size_t max_jobs = 0;  ///< run, compose: of one sweep; 0 = not given
   bool dry_run = false;
   bool print_config = false;  ///< --cfg
   bool multirun = false;      ///< -m: compose sweeps hydra.sweeper.params as well

@@ -100,6 +100,14 @@ void add_config_views(CLI::App& command, Arguments& arguments) {
       ->excludes(package);
 }
 
+void add_max_jobs_flag(CLI::App& command, Arguments& arguments) {
+  command
+      .add_option("--max-jobs", arguments.max_jobs,
+                  "The most jobs that a sweep may make, default: 10000")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
+}
+
 void add_run(CLI::App& app, Arguments& arguments) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment, or a single trial");
   set_usage(*run, "Usage: attnlab run [experiment=NAME] [overrides...] [flags]");
@@ -112,6 +120,7 @@ void add_run(CLI::App& app, Arguments& arguments) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
   add_config_flags(*run, arguments, kConfigDirHelp);
+  add_max_jobs_flag(*run, arguments);
   CLI::Option* resume =
       run->add_option("--resume", arguments.resume,
                       "Go on with the run in this folder, e.g. outputs/latest: trials without a "
@@ -138,6 +147,7 @@ void add_compose(CLI::App& app, Arguments& arguments) {
       "Prints YAML, one document per job of a sweep; no key has a meaning of its own.\n"
       "Example: attnlab compose --config-dir conf --config-name config db=mysql,sqlite");
   add_config_flags(*compose, arguments, "Folder of the configs, default: configs/");
+  add_max_jobs_flag(*compose, arguments);
   add_config_views(*compose, arguments);
   add_hydra_flags(*compose, arguments,
                   "Sweep hydra.sweeper.params of the config as well; lists of values on the "

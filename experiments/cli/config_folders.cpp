@@ -58,6 +58,7 @@ config::ComposeRequest run_request(const Arguments& arguments) {
   request.config_dirs = config_dirs(arguments);
   request.config_name = config_name(arguments);
   request.overrides = arguments.words;
+  if (arguments.max_jobs > 0) request.max_jobs = arguments.max_jobs;
   // A variant from a plugin has no file under configs/variant.
   request.open_groups = {"variant"};
   return request;
@@ -68,6 +69,7 @@ config::ComposeRequest compose_request(const Arguments& arguments) {
   request.config_dirs = {config_dirs(arguments).front()};
   request.config_name = config_name(arguments);
   request.overrides = arguments.words;
+  if (arguments.max_jobs > 0) request.max_jobs = arguments.max_jobs;
   request.schema_free = true;
   request.multirun = arguments.multirun;
   return request;
