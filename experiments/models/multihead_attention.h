@@ -1,7 +1,8 @@
-// Multi-head attention over any variant: projections of query, key and value, the variant on each
-// head, and the output projection. Parameter names and layout are those of
-// torch::nn::MultiheadAttention (in_proj_weight, in_proj_bias, out_proj), so that weights can be
-// exchanged. Vaswani et al. 2017 (arXiv 1706.03762), section 3.2.2.
+// Multi-head attention over any variant: projections of query, key and value,
+// the variant on each head, and the output projection. Parameter names and
+// layout are those of torch::nn::MultiheadAttention (in_proj_weight,
+// in_proj_bias, out_proj), so that weights can be exchanged. Vaswani et al.
+// 2017 (arXiv 1706.03762), section 3.2.2.
 #pragma once
 
 #include <torch/nn/modules/linear.h>
@@ -12,34 +13,47 @@
 
 namespace attnlab {
 
+struct AttentionOptions {
+  bool bias = true;
+  bool rotary =
+      false; ///< queries and keys are turned by their positions (positions.h)
+};
+
 class MultiheadAttentionImpl : public torch::nn::Module {
- public:
-  /// Takes ownership of `variant`. Throws ConfigError where embed_dim is no multiple of heads.
+public:
+  /// Takes ownership of `variant`. Throws ConfigError where embed_dim is no
+  /// multiple of heads, and for rotary positions where embed_dim / heads is
+  /// odd.
   MultiheadAttentionImpl(std::int64_t embed_dim, std::int64_t heads,
-                         std::unique_ptr<Variant> variant, bool bias = true);
+                         std::unique_ptr<Variant> variant,
+                         AttentionOptions options = {});
 
   struct Result {
-    at::Tensor out;                     ///< `[batch, seqlen_q, embed_dim]`
-    std::optional<at::Tensor> weights;  ///< `[batch, seqlen_q, seqlen_k]`, mean over heads
+    at::Tensor out; ///< `[batch, seqlen_q, embed_dim]`
+    std::optional<at::Tensor>
+        weights; ///< `[batch, seqlen_q, seqlen_k]`, mean over heads
   };
 
-  /// query `[batch, seqlen_q, embed_dim]`, key and value `[batch, seqlen_k, embed_dim]`. The
-  /// weights are there where the variant stores them (`full`). Differentiable.
-  Result forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                 bool causal = false);
+  /// query `[batch, seqlen_q, embed_dim]`, key and value `[batch, seqlen_k,
+  /// embed_dim]`. The weights are there where the variant stores them (`full`).
+  /// Differentiable.
+  Result forward(const at::Tensor &query, const at::Tensor &key,
+                 const at::Tensor &value, bool causal = false);
 
-  at::Tensor in_proj_weight;  ///< `[3 * embed_dim, embed_dim]`: query, key, value
-  at::Tensor in_proj_bias;    ///< `[3 * embed_dim]`; undefined without bias
+  at::Tensor
+      in_proj_weight;      ///< `[3 * embed_dim, embed_dim]`: query, key, value
+  at::Tensor in_proj_bias; ///< `[3 * embed_dim]`; undefined without bias
   torch::nn::Linear out_proj{nullptr};
 
- private:
-  at::Tensor project(const at::Tensor& input, std::int64_t part) const;
+private:
+  at::Tensor project(const at::Tensor &input, std::int64_t part) const;
 
   std::int64_t embed_dim_;
   std::int64_t heads_;
+  bool rotary_;
   std::unique_ptr<Variant> variant_;
 };
 
 TORCH_MODULE(MultiheadAttention);
 
-}  // namespace attnlab
+} // namespace attnlab
