@@ -119,6 +119,13 @@ class Expander {
       fail(choice.position,
            fmt::format("a group needs an option; to leave it out write ~{}", choice.target()));
     }
+    if (value.is_list() && std::any_of(value.items().begin(), value.items().end(),
+                                       [](const Tree& item) { return !item.is_string(); })) {
+      fail(choice.position,
+           fmt::format("'{}' is a group, which takes the name of an option, not values; for one of "
+                       "its keys write {}.KEY=...",
+                       choice.target(), choice.key));
+    }
     result.options = parse_options(value.at(choice.position));
     result.is_list = value.is_list();
     result.missing = value.is_missing();

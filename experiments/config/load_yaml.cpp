@@ -218,7 +218,7 @@ class TreeBuilder : public YAML::EventHandler {
       fail(value.position(),
            value.is_null()
                ? "the key in front of ':' is missing, or null; inside {} pairs are separated by "
-                 "commas"
+                 "commas, and a comment begins with #"
                : fmt::format("a key must be a string, and this one reads as {}; quote it: '{}'",
                              value.kind_name(), plain_));
     }
@@ -281,11 +281,12 @@ Tree parse_yaml(const std::string& text, const std::string& source) {
     return result;
   } catch (const YAML::Exception& error) {
     if (error.msg == "illegal EOF in scalar") {
-      fail(
-          {shared_source, error.mark.line + 1, error.mark.column + 1},
-          fmt::format("the file ends inside a text in quotes that is opened behind line {}, column "
-                      "{}; close the quote",
-                      builder.last_place().line, builder.last_place().column));
+      const Position& last = builder.last_place();
+      const std::size_t quote = unclosed_quote(text, last.line - 1, last.column - 1);
+      const std::string before = text.substr(0, quote);
+      const int line = static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1;
+      const int column = static_cast<int>(quote - (before.rfind('\n') + 1)) + 1;
+      fail({shared_source, line, column}, "the quote opened here is never closed");
     }
     fail({shared_source, error.mark.line + 1, error.mark.column + 1},
          explain_yaml_error(error.msg, text, error.mark.line, error.mark.column,

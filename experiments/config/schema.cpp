@@ -57,12 +57,19 @@ const char* type_phrase(KeyType type) {
   throw std::logic_error("schema: unknown type");
 }
 
+/// A bound without an exponent, where it is a whole number.
+std::string bound_text(double bound) {
+  const bool whole = bound == std::floor(bound) && std::abs(bound) < 9.21e18;
+  return whole ? std::to_string(static_cast<std::int64_t>(bound)) : fmt::format("{}", bound);
+}
+
 /// What to write instead of a value of the wrong type; "" where that is not clear.
 std::string advice_for_type(const KeySpec& spec, const Tree& value) {
   const bool number = spec.type == KeyType::kInt || spec.type == KeyType::kFloat;
   if (value.is_list()) {
     std::string values;
     for (const Tree& item : value.items()) values += (values.empty() ? "" : ",") + shown(item);
+    if (value.items().size() == 1) return fmt::format(". Write {}={}", spec.path, values);
     return fmt::format(". To sweep write {}={}, or in a file 'sweep:' with '{}: [{}]' below it",
                        spec.path, values, spec.path, values);
   }
@@ -258,7 +265,7 @@ class Reader {
     const KeySpec& spec = spec_of(path);
     if (number >= spec.min && number <= spec.max) return;  // NaN is out of range, too.
     fail(value, fmt::format("{} = {} is out of range; allowed are {} to {} ({})", path,
-                            shown(value), spec.min, spec.max, spec.help));
+                            shown(value), bound_text(spec.min), bound_text(spec.max), spec.help));
   }
 
   Tree tree_;

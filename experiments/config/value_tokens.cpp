@@ -26,7 +26,7 @@ constexpr std::string_view kSigns = "/-\\+.$%*@?|";
 class Cutter {
  public:
   Cutter(std::string_view text, std::size_t begin, const Position& position)
-      : text_(text), at_(begin), position_(position) {}
+      : text_(text), begin_(begin), at_(begin), position_(position) {}
 
   std::vector<ValueToken> run() {
     std::vector<ValueToken> tokens;
@@ -85,7 +85,11 @@ class Cutter {
       return token(Kind::kEscaped, end);
     }
     if (kSigns.find(c) != std::string_view::npos) return token(Kind::kSign, at_ + 1);
-    fail(at_, fmt::format("'{}' must be in quotes, e.g. 'a{}b'", c, c));
+    const std::string_view value = text_.substr(begin_);
+    const bool bare = begin_ > 0 && value.find_first_of("'\"[]{}(),$") == std::string_view::npos;
+    fail(at_, fmt::format("'{}' must be in quotes: {}", c,
+                          bare ? fmt::format("\"{}'{}'\"", text_.substr(0, begin_), value)
+                               : fmt::format("'a{}b'", c)));
   }
 
   bool escape_at(std::size_t place) const {
@@ -153,6 +157,7 @@ class Cutter {
   }
 
   std::string_view text_;
+  std::size_t begin_;  ///< where the value starts
   std::size_t at_;
   const Position& position_;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string_view>
 #include <vector>
 
 namespace attnlab::config {
@@ -43,15 +44,20 @@ bool is_conflict_mark(const std::string& line) {
 /// The slip in one line, or in the one above, that makes the parser stumble; "" if it is none that
 /// is known.
 std::string slip(const std::vector<std::string>& lines, std::size_t number) {
-  if (std::any_of(lines.begin(), lines.end(), is_conflict_mark)) {
-    return "the file holds marks of a merge conflict (<<<<<<<, =======, >>>>>>>); settle it first";
+  const auto mark = std::find_if(lines.begin(), lines.end(), is_conflict_mark);
+  if (mark != lines.end()) {
+    return fmt::format(
+        "line {} is a mark of a merge conflict (<<<<<<<, =======, >>>>>>>); settle "
+        "the conflict first",
+        mark - lines.begin() + 1);
   }
   if (number >= lines.size()) return {};
   const std::string& raw = lines[number];
   const std::string line = trimmed(raw);
   const std::size_t indentation = raw.find_first_not_of(" \t");
   if (raw.find('\t') < indentation) {
-    return "a tab in the indentation; YAML indents with blanks only";
+    return fmt::format("a tab in the indentation of line {}; YAML indents with blanks only",
+                       number + 1);
   }
   const auto tight = [](const std::string& text) {
     const std::size_t colon = tight_colon(text);
@@ -97,6 +103,32 @@ std::string explain_flow(const std::optional<OpenBracket>& open, char found) {
 }
 
 }  // namespace
+
+std::size_t unclosed_quote(const std::string& text, int line, int column) {
+  std::size_t at = 0;
+  for (; line > 0 && at < text.size(); ++at) {
+    if (text[at] == '\n') --line;
+  }
+  at += static_cast<std::size_t>(std::max(column, 0));
+  for (; at < text.size(); ++at) {
+    const char quote = text[at];
+    const bool begins =
+        at == 0 || std::string_view(" \t\n[{,").find(text[at - 1]) != std::string_view::npos;
+    if (quote == '#' && begins) at = std::min(text.find('\n', at), text.size());
+    if ((quote != '\'' && quote != '"') || !begins) continue;
+    std::size_t end = at + 1;
+    while (end < text.size() && text[end] != quote) {
+      end += quote == '"' && text[end] == '\\' ? 2 : 1;
+      // In single quotes a doubled one is a character.
+      if (quote == '\'' && end + 1 < text.size() && text[end] == quote && text[end + 1] == quote) {
+        end += 2;
+      }
+    }
+    if (end >= text.size()) return at;
+    at = end;
+  }
+  return text.size();
+}
 
 std::string explain_yaml_error(const std::string& phrase, const std::string& text, int line,
                                int column, const std::optional<OpenBracket>& open) {

@@ -20,4 +20,9 @@ struct OpenBracket {
 std::string explain_yaml_error(const std::string& phrase, const std::string& text, int line,
                                int column, const std::optional<OpenBracket>& open);
 
+/// The place (from 0) of the quote in `text` that is never closed, looked for from `line` and
+/// `column` (from 0) on: a quote where a value may begin, without its end. The end of the text
+/// where there is none.
+std::size_t unclosed_quote(const std::string& text, int line, int column);
+
 }  // namespace attnlab::config

@@ -53,7 +53,7 @@ TEST(LoadYamlTest, RefusesWhatIsAmbiguous) {
       "[config] t.yaml:1:1: a key must be a string, and this one reads as a bool; quote it: 'no'");
   EXPECT_EQ(error_of("~: x"),
             "[config] t.yaml:1:1: the key in front of ':' is missing, or null; inside {} pairs are "
-            "separated by commas");
+            "separated by commas, and a comment begins with #");
   EXPECT_EQ(error_of("? [a]\n: x"),
             "[config] t.yaml:1:3: a key must be a string, not a list or a map");
   EXPECT_EQ(

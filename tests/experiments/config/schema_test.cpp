@@ -94,8 +94,9 @@ TEST(SchemaTest, ErrorsNamePlaceKeyValueAndWhatIsAllowed) {
   EXPECT_EQ(
       error_of("variant: {name: x, list: [1]}"),
       "[config] t.yaml:1:26: variant.list = [1]: an option is a bool, int, float or string, not "
-      "a list. To sweep write variant.list=1, or in a file 'sweep:' with 'variant.list: [1]' "
-      "below it");
+      "a list. Write variant.list=1");
+  EXPECT_NE(error_of("shape: {heads: [1, 2]}").find("To sweep write shape.heads=1,2, or in a file"),
+            std::string::npos);
   EXPECT_EQ(error_of("measure: {min_samples: 5, max_samples: 4}"),
             "[config] t.yaml:1:24: measure.min_samples = 5 is above measure.max_samples = 4 "
             "(given at t.yaml:1:40)");
