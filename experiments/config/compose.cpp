@@ -8,9 +8,10 @@
 #include "experiments/config/apply_override.h"
 #include "experiments/config/defaults_list.h"
 #include "experiments/config/emit_yaml.h"
+#include "experiments/config/given_overrides.h"
 #include "experiments/config/interpolation.h"
+#include "experiments/config/job_limits.h"
 #include "experiments/config/override.h"
-#include "experiments/config/override_hints.h"
 #include "experiments/config/suggest.h"
 #include "kernels/core/error.h"
 #include "kernels/core/names.h"
@@ -26,41 +27,11 @@ constexpr const char* kHydraSweepKey = "hydra.sweeper.params";
   throw ConfigError(fmt::format("[config] {}: {}", position.to_string(), message));
 }
 
-/// Configs that are merged must agree on what is a list and what a map.
-void check_mergeable(const Tree& base, const Tree& over, const std::string& path) {
-  if ((base.is_list() && over.is_map()) || (base.is_map() && over.is_list())) {
-    fail(over.position(),
-         fmt::format("'{}' is {} here and {} at {}; they cannot be merged", path, over.kind_name(),
-                     base.kind_name(), base.position().to_string()));
-  }
-  if (!base.is_map() || !over.is_map()) return;
-  for (const auto& [key, value] : over.entries()) {
-    if (const Tree* twin = base.find(key)) check_mergeable(*twin, value, join_path(path, key));
-  }
-}
-
 /// Every override of one job's product that is swept, with its place in it.
 struct Axis {
   Override sweep;
   std::string display_key;
 };
-
-std::size_t count_jobs(const std::vector<Axis>& axes, std::size_t most) {
-  std::size_t count = 1;
-  for (const Axis& axis : axes) {
-    if (__builtin_mul_overflow(count, axis.sweep.values.size(), &count) || count > most) {
-      std::vector<std::string> sizes;
-      for (const Axis& each : axes) {
-        sizes.push_back(fmt::format("{}: {}", each.display_key, each.sweep.values.size()));
-      }
-      fail(axis.sweep.position,
-           fmt::format("the sweep makes more than {} jobs ({}); take fewer values, or allow that "
-                       "many with --max-jobs N",
-                       most, join_names(sizes)));
-    }
-  }
-  return count;
-}
 
 class Composer {
  public:
@@ -75,25 +46,12 @@ class Composer {
                                     request.config_name, files_.searched(), hint,
                                     join_or_none(known)));
     }
-    if (request.overrides.size() > kMaxOverrides) {
-      throw ConfigError(fmt::format(
-          "[config] override '{}' and others: {} overrides on one command line; at most "
-          "{} are allowed, put the others into a config file",
-          request.overrides.front().substr(0, 100), request.overrides.size(), kMaxOverrides));
-    }
-    for (std::size_t i = 0; i < request.overrides.size(); ++i) given_.push_back(parsed(i));
-    if (request.schema_free) {
-      std::erase_if(given_, [](const Override& override_) {
-        return is_below_hydra(override_.key) && !override_.is_sweep;
-      });
-    }
-    for (Override& override_ : given_) expand_glob(override_);
-    drop_repeats();
+    given_ = given_overrides(request, files_);
   }
 
   std::vector<Job> run() {
     std::vector<Job> jobs;
-    if (has_empty_sweep()) return jobs;
+    if (has_empty_sweep(given_, request_, files_)) return jobs;
     std::vector<Axis> outer;
     for (const Override& override_ : given_) {
       if (override_.is_sweep && is_group(override_))
@@ -116,7 +74,7 @@ class Composer {
 
   std::vector<MergedConfig> list_configs() {
     std::vector<MergedConfig> result;
-    if (has_empty_sweep()) return result;
+    if (has_empty_sweep(given_, request_, files_)) return result;
     for (const DefaultsItem& item : chosen_configs(concrete({}))) {
       result.push_back({item.config, item.package, item.depth});
     }
@@ -124,15 +82,6 @@ class Composer {
   }
 
  private:
-  Override parsed(std::size_t number) const {
-    try {
-      return parse_override(request_.overrides[number]);
-    } catch (const ConfigError& error) {
-      const std::string hint = override_hint(request_.overrides, number, files_);
-      throw ConfigError(error.what() + hint);
-    }
-  }
-
   bool is_group(const Override& override_) const {
     return is_group_key(files_, request_.open_groups, override_.key);
   }
@@ -143,55 +92,12 @@ class Composer {
     return is_group(override_) && !dict;
   }
 
-  /// A glob becomes the options that match.
-  void expand_glob(Override& override_) const {
-    if (!override_.glob) return;
-    if (!is_group(override_)) {
-      fail(override_.position,
-           fmt::format("glob() chooses among the options of a group, and there is no group '{}'. "
-                       "Groups: {}",
-                       override_.key, join_or_none(files_.group_names())));
+  static std::vector<SweepSize> sizes(const std::vector<Axis>& axes) {
+    std::vector<SweepSize> result;
+    for (const Axis& axis : axes) {
+      result.push_back({axis.display_key, axis.sweep.values.size(), axis.sweep.position});
     }
-    for (const std::string& name : override_.glob->filter(files_.option_names(override_.key))) {
-      override_.values.push_back(Tree::of_string(name, override_.position));
-    }
-    override_.glob.reset();
-  }
-
-  /// Hydra rewrites the overrides of a sweep by key: the last one counts, in the place of the
-  /// first.
-  void drop_repeats() {
-    if (std::none_of(given_.begin(), given_.end(), [](const Override& o) { return o.is_sweep; })) {
-      return;
-    }
-    std::vector<Override> kept;
-    for (Override& override_ : given_) {
-      const auto same = std::find_if(kept.begin(), kept.end(), [&](const Override& other) {
-        return other.target() == override_.target() && other.kind == override_.kind;
-      });
-      if (same == kept.end()) {
-        kept.push_back(std::move(override_));
-      } else {
-        *same = std::move(override_);
-      }
-    }
-    given_ = std::move(kept);
-  }
-
-  /// True if a sweep has no values, so that there are no jobs.
-  bool has_empty_sweep() const {
-    const auto empty = std::find_if(given_.begin(), given_.end(), [](const Override& override_) {
-      return override_.is_sweep && override_.values.empty();
-    });
-    if (empty == given_.end()) return false;
-    if (!request_.schema_free) {
-      const std::string options =
-          is_group(*empty)
-              ? " Options: " + join_or_none(files_.option_names(empty->key))
-              : " A range ends before its second number, and counts down only with a negative step";
-      fail(empty->position, "the sweep has no values, so there would be nothing to run." + options);
-    }
-    return true;
+    return result;
   }
 
   /// The values of all axes in job number `index`; the last axis varies fastest.
@@ -255,7 +161,7 @@ class Composer {
   std::vector<std::optional<Tree>> config_sweeps(const std::vector<Axis>& groups) {
     if (request_.schema_free) return {hydra_sweep()};
     std::vector<std::optional<Tree>> sweeps;
-    const std::size_t count = count_jobs(groups, request_.max_jobs);
+    const std::size_t count = count_jobs(sizes(groups), request_.max_jobs);
     for (std::size_t i = 0; i < count; ++i) {
       const std::vector<Override> chosen = pick(groups, i);
       const Tree config = merged_job(concrete(chosen), chosen, i == 0);
@@ -294,7 +200,7 @@ class Composer {
     if (config_sweep) {
       for (const auto& [key, values] : config_sweep->entries()) {
         Override own = override_of_sweep(key, values);
-        expand_glob(own);
+        expand_glob(own, request_, files_);
         if (own.values.empty()) {
           fail(own.position, fmt::format("no option of '{}' matches. Options: {}", key,
                                          join_or_none(files_.option_names(own.key))));
@@ -340,7 +246,7 @@ class Composer {
 
   void add_product(const std::vector<Axis>& axes, const std::vector<Override>& fixed,
                    const std::optional<Tree>& config_sweep, std::vector<Job>& jobs) {
-    const std::size_t count = count_jobs(axes, request_.max_jobs);
+    const std::size_t count = count_jobs(sizes(axes), request_.max_jobs);
     if (jobs.size() + count > request_.max_jobs) {
       const Override& last = fixed.empty() ? axes.back().sweep : fixed.back();
       fail(last.position,
@@ -352,36 +258,8 @@ class Composer {
       std::vector<Override> chosen = fixed;
       for (const Override& value : pick(axes, i)) chosen.push_back(value);
       jobs.push_back(make_job(chosen, config_sweep, jobs.empty()));
-      check_size(jobs.back(), count - i);
+      memory_.add(jobs.back().config, count - i);
     }
-  }
-
-  /// Refuses jobs that would together take all memory, at the first of them.
-  void check_size(const Job& job, std::size_t jobs_left) {
-    const std::size_t size = job.config.node_count();
-    if (size > (kMaxJobNodes - std::min(job_nodes_, kMaxJobNodes)) / jobs_left) {
-      fail(job.config.position(),
-           fmt::format("a config of {} values in each of {} jobs is more than can be held (at most "
-                       "{} values in all); take fewer values in the sweep",
-                       size, jobs_left, kMaxJobNodes));
-    }
-    job_nodes_ += size;
-  }
-
-  /// A file, perhaps somebody else's, may name a folder below the output root only; who starts the
-  /// run may name any.
-  static void check_run_dir(const Tree& config) {
-    const Tree* dir = config.find_path("run.dir");
-    if (dir == nullptr || !dir->is_string() || dir->as_string().empty()) return;
-    if (dir->position().line == 0) return;
-    const std::filesystem::path path = std::filesystem::path(dir->as_string()).lexically_normal();
-    const auto rest = path.lexically_relative("outputs");
-    const bool below = path.is_relative() && !rest.empty() && rest != "." && *rest.begin() != "..";
-    if (below) return;
-    fail(dir->position(),
-         fmt::format("run.dir = {} in a config file must lie below outputs/; to write elsewhere "
-                     "give run.dir=... on the command line",
-                     override_text(*dir)));
   }
 
   /// `merged`; where earlier jobs passed, an error that lies elsewhere tells which job does not.
@@ -470,7 +348,7 @@ class Composer {
   const ComposeRequest& request_;
   ConfigFiles files_;
   std::vector<Override> given_;
-  std::size_t job_nodes_ = 0;  ///< of the jobs so far
+  JobMemory memory_;
 };
 
 }  // namespace
