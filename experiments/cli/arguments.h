@@ -14,11 +14,11 @@ struct Arguments {
   std::string text;                  ///< kText: what --help or --version prints
   std::vector<std::string> words;    ///< run, compose, check, data: overrides or options, untouched
   std::vector<std::string> plugins;  ///< paths given by --plugin
-  std::string config_dir;   ///< searched before the project's own configs; empty = not given
-  std::string config_name;  ///< empty = not given
-  std::string resume;       ///< run: folder of the run to go on with; empty = a new run
-  std::string retry;        ///< run: which rows are run again; empty = none
-  int jobs = 1;             ///< run: trials at once
+  std::string config_dir;    ///< searched before the project's own configs; empty = not given
+  std::string config_name;   ///< empty = not given
+  std::string resume;        ///< run: folder of the run to go on with; empty = a new run
+  std::string retry;         ///< run: which rows are run again; empty = none
+  int jobs = 1;              ///< run: trials at once
   std::size_t max_jobs = 0;  ///< run, compose: of one sweep; 0 = not given
   bool dry_run = false;
   bool print_config = false;  ///< --cfg

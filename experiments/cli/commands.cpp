@@ -23,11 +23,22 @@ const char* const kRunFooter =
 
 const char* const kConfigDirHelp = "Folder searched for config files before the project's configs/";
 
-/// CLI11 2.1 builds the usage line from the program's path; ours is fixed.
+/// "N:INT in [1 - 8]" -> "N": names the kind of value that the user gives.
+std::string value_name(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return option.get_type_size() == 0 ? "" : type.substr(0, type.find(':'));
+}
+
+/// CLI11 2.1 builds the usage line from the program's path; ours is fixed. Which flags exclude each
+/// other is left to the message of who gives both.
 class UsageFormatter : public CLI::Formatter {
  public:
   explicit UsageFormatter(std::string usage) : usage_(std::move(usage)) {}
   std::string make_usage(const CLI::App*, std::string) const override { return usage_ + "\n"; }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string value = value_name(*option);
+    return value.empty() ? value : " " + value;
+  }
 
  private:
   std::string usage_;
@@ -256,8 +267,9 @@ std::vector<std::string> command_names(const CLI::App& app) {
 std::vector<FlagSpec> flag_specs(const CLI::App& command) {
   std::vector<FlagSpec> specs;
   for (const CLI::Option* option : command.get_options()) {
-    const std::string value = option->get_type_size() == 0 ? "" : option->get_type_name();
-    for (const std::string& name : option->get_lnames()) specs.push_back({"--" + name, value});
+    for (const std::string& name : option->get_lnames()) {
+      specs.push_back({"--" + name, value_name(*option)});
+    }
   }
   return specs;
 }

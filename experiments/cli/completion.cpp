@@ -17,7 +17,7 @@ using Words = std::vector<std::string>;
 using Paths = Completion::Paths;
 
 /// Commands of the script `./attnlab`, which passes all others on to the program.
-const char* const kLauncherCommands[] = {"test", "bench", "build"};
+const char* const kLauncherCommands[] = {"test", "bench", "fuzz", "build"};
 
 bool composes(const std::string& command) {
   return command == "run" || command == "compose" || command == "explain-key";

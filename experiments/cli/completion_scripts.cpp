@@ -53,7 +53,12 @@ _attnlab() {
   (( ${#keys} )) && compadd -S '' -- $keys
   (( ${#others} )) && compadd -- $others
 }
-compdef _attnlab attnlab ./attnlab
+if [[ ${funcstack[1]-} == _attnlab ]]; then  # loaded from fpath, at the first Tab
+  _attnlab "$@"
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i -D }
+  compdef _attnlab attnlab ./attnlab
+fi
 )";
 
 constexpr const char* kFish =

@@ -53,6 +53,17 @@ TEST(CompletionScripts, Zsh) {
   EXPECT_EQ(result.out, "-- experiment=quickstart_smoke\n-S -- experiment=\n");
 }
 
+TEST(CompletionScripts, ZshWithoutItsCompletionLoadsIt) {
+  if (!installed("zsh")) GTEST_SKIP() << "zsh is not installed";
+  const Workplace workplace;
+  const Result result = workplace.shell(
+      "attnlab completion zsh > _attnlab; zsh -f -c '. ./_attnlab; print $_comps[attnlab]'; "
+      "zsh -f -c 'fpath=($PWD $fpath); autoload -Uz compinit; compinit -i -D; print "
+      "$_comps[attnlab]'");
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(result.out, "_attnlab\n_attnlab\n");
+}
+
 TEST(CompletionScripts, Fish) {
   if (!installed("fish")) GTEST_SKIP() << "fish is not installed";
   const Workplace workplace;

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
+#include "experiments/root.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::cli {
@@ -55,6 +58,17 @@ TEST(Complete, CommandsAndTheirFlags) {
   EXPECT_THAT(words_for({"run", "--ret"}), ElementsAre("--retry"));
   EXPECT_THAT(words_for({"compose", "--ret"}), IsEmpty());
   EXPECT_THAT(words_for({"nonsense", "--"}), IsEmpty());
+}
+
+TEST(Complete, TheLaunchersOwnCommandsAreThoseOfTheLauncher) {
+  std::ifstream file(project_root() / "attnlab");
+  const std::string launcher((std::istreambuf_iterator<char>(file)), {});
+  const std::vector<std::string> own = command_names();
+  for (const std::string& word : words_for({""})) {
+    if (word.starts_with("-") || std::ranges::find(own, word) != own.end()) continue;
+    EXPECT_THAT(launcher, HasSubstr("\n  " + word + ") shift;")) << word;
+  }
+  EXPECT_THAT(words_for({""}), IsSupersetOf({"test", "bench", "build"}));
 }
 
 TEST(Complete, ValuesOfFlags) {
