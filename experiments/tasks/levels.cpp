@@ -70,7 +70,7 @@ std::vector<Level> levels(const Task& task, Split split, std::uint64_t samples) 
   std::vector<Fit> fits(shortcuts.size());
   const std::uint64_t fitted_on = std::min(samples, task.size(Split::kTrain));
   for (std::uint64_t i = 0; i < fitted_on; ++i) {
-    for_each_answer(task.sample(Split::kTrain, i),
+    for_each_answer(task.graded(Split::kTrain, i),
                     [&](const auto& inputs, std::size_t position, std::int32_t label) {
                       for (std::size_t s = 0; s < shortcuts.size(); ++s) {
                         if (shortcuts[s].kind == Shortcut::Kind::kFitted) {
@@ -84,7 +84,7 @@ std::vector<Level> levels(const Task& task, Split split, std::uint64_t samples) 
   double exact_chance = 0;
   const std::uint64_t counted_on = std::min(samples, task.size(split));
   for (std::uint64_t i = 0; i < counted_on; ++i) {
-    const Sample sample = task.sample(split, i);
+    const Sample sample = task.graded(split, i);
     std::uint64_t asked = 0;
     std::vector<std::uint64_t> right(shortcuts.size(), 0);
     for_each_answer(sample, [&](const auto& inputs, std::size_t position, std::int32_t label) {

@@ -33,6 +33,12 @@ std::optional<Sample> GeneratedTask::keep_if(Split split, Sample sample) {
 }
 
 Sample GeneratedTask::sample(Split split, std::uint64_t index) const {
+  Sample found = graded(split, index);
+  if (split == Split::kTrain) label_for_training(found);
+  return found;
+}
+
+Sample GeneratedTask::graded(Split split, std::uint64_t index) const {
   for (std::uint64_t attempt = 0; attempt < kMostTries; ++attempt) {
     Random random(seed_, static_cast<std::uint64_t>(split) * kMostTries + attempt, index);
     if (std::optional<Sample> candidate = draw(random, split)) return *std::move(candidate);

@@ -51,6 +51,9 @@ class Task {
   /// Sample `index` of a part: a pure function of the task's keys, the part and the index. Throws
   /// ConfigError for an index that the part does not have, and where no sample can be found.
   virtual Sample sample(Split split, std::uint64_t index) const = 0;
+  /// The same with the labels that a test asks, where training has others: what is fitted to
+  /// answers (levels.h) needs these.
+  virtual Sample graded(Split split, std::uint64_t index) const { return sample(split, index); }
   /// How many samples a part has.
   virtual std::uint64_t size(Split) const { return std::numeric_limits<std::uint64_t>::max(); }
 
@@ -64,8 +67,8 @@ class Task {
   virtual bool exact_match() const { return false; }
   /// Beside the most frequent label, which every task is measured against.
   virtual std::vector<Shortcut> shortcuts() const { return {}; }
-  /// The index of the earliest input without which the label at `position` cannot be known;
-  /// nothing where it is not one place.
+  /// How far back one must look: the index of the latest input that the label at `position` can be
+  /// known from (the key that is asked for); nothing where it is not one place.
   virtual std::optional<std::size_t> evidence(std::span<const std::int32_t>, std::size_t) const {
     return std::nullopt;
   }
@@ -77,13 +80,17 @@ class Task {
 class GeneratedTask : public Task {
  public:
   Sample sample(Split split, std::uint64_t index) const final;
+  Sample graded(Split split, std::uint64_t index) const final;
 
  protected:
   GeneratedTask(std::string name, std::uint64_t seed) : name_(std::move(name)), seed_(seed) {}
 
-  /// A candidate by the task's own law, or nothing where it belongs to another part. All
-  /// randomness comes from `random`.
+  /// A candidate by the task's own law, with the labels of a test, or nothing where it belongs to
+  /// another part. All randomness comes from `random`.
   virtual std::optional<Sample> draw(Random& random, Split split) const = 0;
+
+  /// Changes the labels to those of the training part, for tasks that train on more.
+  virtual void label_for_training(Sample&) const {}
 
   /// The sample if its inputs belong to the part.
   static std::optional<Sample> keep_if(Split split, Sample sample);
