@@ -99,7 +99,7 @@ TEST(Data, ListOpsHasOneLabelAndAVocabularyOf15Tokens) {
 TEST(Data, EveryTaskHasHelpAndLevels) {
   const Workplace workplace;
   const auto tasks = nlohmann::json::parse(workplace.run({"list", "tasks", "--json"}).out);
-  ASSERT_GE(tasks.size(), 4u);
+  ASSERT_GE(tasks.size(), 14u);
   const std::string text = workplace.run({"list", "tasks"}).out;
   for (const auto& task : tasks) {
     const std::string name = task.at("name");
@@ -117,6 +117,31 @@ TEST(Data, EveryTaskHasHelpAndLevels) {
   }
   EXPECT_THAT(workplace.run({"data", "--help"}).out,
               AllOf(HasSubstr("mqar"), HasSubstr("--split")));
+}
+
+// The config group and the program know the same tasks, and every preset can be made.
+TEST(Data, EveryConfigOfTheGroupGivesSamples) {
+  const Workplace workplace;
+  std::set<std::string> configs;
+  for (const auto& config : nlohmann::json::parse(workplace.run({"list", "task", "--json"}).out)) {
+    configs.insert(config.at("name"));
+  }
+  for (const auto& task : nlohmann::json::parse(workplace.run({"list", "tasks", "--json"}).out)) {
+    const std::string name = task.at("name");
+    EXPECT_EQ(configs.erase(name), 1u) << name << " has no config";
+    const Result result = workplace.run({"data", name, "--samples", "1", "--split", "test"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(json_lines(result.out).size(), 1u) << name;
+  }
+  EXPECT_TRUE(configs.empty()) << *configs.begin() << " is no task";
+}
+
+TEST(Data, MoreThanThereIsIsRefused) {
+  const Workplace workplace;
+  const Result result = workplace.run({"data", "text", "--split", "test", "--samples", "100000"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("more than the part 'test' has"));
 }
 
 TEST(Data, APresetIsItsTaskWithOtherValues) {
