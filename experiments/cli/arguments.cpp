@@ -53,6 +53,18 @@ void lengthen_flags(std::vector<std::string>& words) {
   std::ranges::replace(words, "-sc", "--shell-completion");
 }
 
+/// "-measure=quick": CLI11 would read -m and "easure=quick".
+void check_no_dashed_override(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    const bool short_flag = equals <= 2 || word.starts_with("-cn=") || word.starts_with("-cd=");
+    if (equals == std::string::npos || !word.starts_with("-") || word.starts_with("--")) continue;
+    if (short_flag) continue;
+    throw ConfigError(
+        fmt::format("[attnlab] '{}': keys have no dash in front. Write {}.", word, word.substr(1)));
+  }
+}
+
 void check_command_name(const std::string& word, const CLI::App& app) {
   if (word == "-h" || word == "--help" || word == "--version") return;
   if (word.starts_with("-")) {
@@ -103,6 +115,7 @@ Arguments parse_arguments(int argc, const char* const* argv) {
     // anyway.
     std::vector<std::string> words(argv + 1, argv + argc);
     std::erase(words, "--");
+    check_no_dashed_override(words);
     lengthen_flags(words);
     std::ranges::reverse(words);
     app->parse(std::move(words));

@@ -63,11 +63,19 @@ CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) 
   return option->type_name(shown)->check(CLI::IsMember(words).description(""));
 }
 
+/// "$NAME" of a variable that is not set must not stand for the default.
+CLI::Option* not_empty(CLI::Option* option) {
+  return option->check([](const std::string& value) {
+    return value.empty() ? "an empty name; leave the flag out for the default" : std::string();
+  });
+}
+
 void add_config_flags(CLI::App& command, Arguments& arguments, const char* dir_help) {
-  command.add_option("--config-dir", arguments.config_dir, dir_help)->type_name("DIR");
-  command
-      .add_option("--config-name", arguments.config_name, "Primary config file, default: config")
-      ->type_name("NAME");
+  not_empty(command.add_option("--config-dir", arguments.config_dir, dir_help)->type_name("DIR"));
+  not_empty(command
+                .add_option("--config-name", arguments.config_name,
+                            "Primary config file, default: config")
+                ->type_name("NAME"));
 }
 
 /// Hydra's users give them by habit.

@@ -152,5 +152,22 @@ TEST(Arguments, HelpAndVersionAreTexts) {
   EXPECT_EQ(parse({"check", "--help"}).command, Command::kText);
 }
 
+/// "$NAME" of a variable that is not set: the default would be another config than was meant.
+TEST(Arguments, AnEmptyNameOfAConfigIsNotTheDefault) {
+  EXPECT_THAT(error_of({"run", "--config-name", ""}),
+              HasSubstr("--config-name: an empty name; leave the flag out for the default"));
+  EXPECT_THAT(error_of({"run", "--config-dir", ""}), HasSubstr("--config-dir: an empty name"));
+}
+
+/// The letter behind the dash may be a flag of its own.
+TEST(Arguments, ADashInFrontOfAKeyIsNoFlag) {
+  for (const char* word : {"-causal=true", "-pin=true", "-inputs=text", "-measure=quick"}) {
+    EXPECT_EQ(error_of({"run", word}), "[attnlab] '" + std::string(word) +
+                                           "': keys have no dash in front. Write " + (word + 1) +
+                                           ".");
+  }
+  EXPECT_TRUE(parse({"run", "-cjob"}).print_config);
+}
+
 }  // namespace
 }  // namespace attnlab::cli
