@@ -89,6 +89,21 @@ TEST(RecallTest, KeysValuesAndNoiseFollowTheirLaw) {
   expect_uniform(noise, "noise tokens");
 }
 
+TEST(RecallTest, ThePairThatIsNeverNoiseStandsAnywhere) {
+  const auto task = task_of("noisy_recall", {"seqlen=12", "noise=0.999"});
+  std::vector<double> places(5);
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    const Sample sample = task->sample(Split::kTest, i);
+    std::vector<std::size_t> pairs;
+    for (std::size_t pair = 0; pair < 5; ++pair) {
+      if (sample.inputs[2 * pair] < 16) pairs.push_back(pair);
+    }
+    ASSERT_FALSE(pairs.empty());
+    if (pairs.size() == 1) ++places[pairs[0]];
+  }
+  expect_uniform(places, "the kept pair");
+}
+
 // Of the keys that have been there, each is asked at the end as often, however often it stood.
 TEST(RecallTest, TheLastQuestionIsUniformAmongTheKeysThere) {
   const auto task = task_of("recall", {"seqlen=8", "vocab=2000"});
