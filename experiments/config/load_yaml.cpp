@@ -118,21 +118,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void OnMapEnd() override {
     Open top = close();
-    // Explicit keys win over merged ones; of several merged maps, the earlier wins.
-    // The merged keys come first.
-    const Tree own = Tree::of_map(std::move(top.entries), top.position);
-    if (top.merged.empty()) {
-      add(own, top.anchor, false);
-      return;
-    }
-    Tree merged = Tree::of_map({}, top.position);
-    for (const Tree& source : top.merged) {
-      for (const auto& [key, value] : source.entries()) {
-        if (merged.find(key) == nullptr) merged = merged.with(key, value);
-      }
-    }
-    for (const auto& [key, value] : own.entries()) merged = merged.with(key, value);
-    add(merged, top.anchor, false);
+    if (!top.merged.empty()) top.entries = with_merged(top.merged, std::move(top.entries));
+    add(Tree::of_map(std::move(top.entries), top.position), top.anchor, false);
   }
 
  private:
@@ -174,6 +161,27 @@ class TreeBuilder : public YAML::EventHandler {
       fail(at(mark), fmt::format("nested deeper than {} levels", kMaxDepth));
     }
     open_.push_back({is_list, is_flow, at(mark), anchor});
+  }
+
+  /// The merged keys come first. Of several merged maps the earlier wins, own keys win over all.
+  static std::vector<Tree::Entry> with_merged(const std::vector<Tree>& merged,
+                                              std::vector<Tree::Entry> own) {
+    std::vector<Tree::Entry> entries;
+    std::unordered_map<std::string, std::size_t> places;
+    for (const Tree& source : merged) {
+      for (const Tree::Entry& entry : source.entries()) {
+        if (places.emplace(entry.first, entries.size()).second) entries.push_back(entry);
+      }
+    }
+    for (Tree::Entry& entry : own) {
+      const auto [place, is_new] = places.emplace(entry.first, entries.size());
+      if (is_new) {
+        entries.push_back(std::move(entry));
+      } else {
+        entries[place->second].second = std::move(entry.second);
+      }
+    }
+    return entries;
   }
 
   Open close() {

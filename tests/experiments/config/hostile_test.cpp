@@ -126,6 +126,23 @@ TEST(HostileTest, AHundredThousandKeys) {
                        "a config of 95002 values in each of 10000 jobs is more than can be held"));
 }
 
+/// Copying the map for each merged key took more than 20 s here.
+TEST(HostileTest, LargeMapsMergedManyTimes) {
+  std::string text = "base: &base {k0: 0";
+  for (int i = 1; i < 2000; ++i) text += fmt::format(", k{}: {}", i, i);
+  text += "}\n";
+  for (int i = 0; i < 48; ++i)
+    text += fmt::format("m{}: {{<<: *base, k1999: own, last: {}}}\n", i, i);
+  const Tree few = yaml(text);
+  const Tree& last = *few.find("m47");
+  EXPECT_EQ(last.entries().size(), 2001u);
+  EXPECT_EQ(last.entries()[1999].first, "k1999");
+  EXPECT_EQ(last.find("k1999")->as_string(), "own");
+  EXPECT_EQ(last.find("last")->as_int(), 47);
+  text += "m48: {<<: *base}\n";
+  EXPECT_TRUE(contains(message_of([&] { yaml(text); }), "more than 100000 values"));
+}
+
 TEST(HostileTest, JobsShareWhatIsTheSame) {
   ConfigDir dir;
   dir.write("config.yaml", "big: {a: [1, 2], b: {c: 3}}\nn: 0\nm: ${n}\n");
