@@ -15,6 +15,7 @@
 #include "experiments/cli/context.h"
 #include "experiments/cli/data_command.h"
 #include "experiments/cli/list_command.h"
+#include "experiments/cli/longest_command.h"
 #include "experiments/cli/output.h"
 #include "experiments/cli/run_command.h"
 #include "experiments/cli/worker_command.h"
@@ -24,6 +25,7 @@
 #include "experiments/runner/grid.h"
 #include "experiments/runner/isolated_trial.h"
 #include "experiments/runner/journal.h"
+#include "experiments/runner/longest.h"
 #include "experiments/runner/order.h"
 #include "experiments/runner/resume.h"
 #include "experiments/runner/run_folder.h"
@@ -64,11 +66,42 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
   return cli::report_outcome(outcome, folder.path());
 }
 
-/// The same; where the folder cannot be written, the message says how to go on.
+/// The same for a run that searches the longest sequences.
+int search_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
+               const cli::LoadedRegistry& loaded, runner::Retry retry) {
+  const std::string build = runner::build_id(run.plugins);
+  const runner::IsolationContext isolation{run.plugins};
+  runner::RunIdentity identity{run.run_id, {}};
+  const runner::SearchContext context{
+      [&](const runner::Trial& trial) {
+        return runner::run_isolated_trial(trial, isolation, identity);
+      },
+      [&](const runner::Trial& trial) { return runner::resume_key(trial, loaded.registry, build); },
+      [&](const runner::Trial& trial, analysis::Record& record) {
+        runner::describe(trial, identity, record);
+      },
+      retry};
+  runner::Journal journal(folder.path());
+  const std::vector<runner::Trial> due = runner::due_searches(run.trials, journal, context);
+  if (due.empty()) {
+    return cli::report_finished_searches(journal, run.trials.size(), folder.path());
+  }
+  identity.environment = measure::read_environment();
+  folder.write_environment(
+      cli::environment_text(identity.environment, run.overrides, loaded.plugins));
+  const config::RunConfig config = runner::run_config(run);
+  return cli::report_searches(runner::run_searches(runner::ordered(due, config.order, config.seed),
+                                                   folder, journal, context),
+                              folder.path());
+}
+
+/// Both; where the folder cannot be written, the message says how to go on.
 int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
             const cli::LoadedRegistry& loaded, runner::Retry retry, int jobs) {
   try {
-    return measure_due(run, folder, loaded, retry, jobs);
+    return runner::is_search(run.trials.front().config)
+               ? search_due(run, folder, loaded, retry)
+               : measure_due(run, folder, loaded, retry, jobs);
   } catch (const OutputError& error) {
     throw OutputError(std::string(error.what()) +
                       "\ngo on with: " + runner::resume_command(folder.path(), retry));
@@ -79,8 +112,17 @@ int measure(const runner::FrozenRun& run, const runner::RunFolder& folder,
 std::vector<runner::Trial> compose_trials(const cli::Arguments& arguments,
                                           const std::vector<config::Job>& jobs,
                                           const Registry& registry) {
-  return runner::expand_grid(jobs, registry,
-                             {arguments.plugins, arguments.config_dir, arguments.config_name});
+  return runner::as_searches(runner::expand_grid(
+      jobs, registry, {arguments.plugins, arguments.config_dir, arguments.config_name}));
+}
+
+/// Throws ConfigError where these trials cannot be run like this.
+void check_run(const std::vector<runner::Trial>& trials, const std::string& isolation, int jobs) {
+  if (runner::is_search(trials.front().config)) {
+    runner::check_search_run(isolation, jobs);
+  } else {
+    runner::check_jobs(trials, isolation, jobs);
+  }
 }
 
 /// --cfg, --package, --info and --explain-key of `run`.
@@ -96,10 +138,13 @@ int run(const cli::Arguments& arguments) {
   const std::vector<std::string> plugins = cli::plugin_paths(arguments, jobs);
   const cli::LoadedRegistry loaded = cli::load_registry(plugins);
   const std::vector<runner::Trial> trials = compose_trials(arguments, jobs, loaded.registry);
-  if (arguments.dry_run) return cli::print_trials(trials);
+  if (arguments.dry_run) {
+    return runner::is_search(trials.front().config) ? cli::print_searches(trials)
+                                                    : cli::print_trials(trials);
+  }
 
   const config::RunConfig run_config = config::parse_run(jobs.front().config);
-  runner::check_jobs(trials, run_config.isolation, arguments.jobs);
+  check_run(trials, run_config.isolation, arguments.jobs);
   const runner::RunFolder folder(run_config.dir, run_config.experiment);
   folder.write_hydra(cli::config_yaml(jobs), arguments.words);
   const runner::FrozenRun frozen{folder.run_id(), plugins, arguments.words, trials};
@@ -116,7 +161,7 @@ int resume(const cli::Arguments& arguments) {
     runner::check_same_trials(frozen.trials, compose_trials(arguments, jobs, loaded.registry));
   }
   runner::check_devices(frozen.trials);
-  runner::check_jobs(frozen.trials, runner::run_config(frozen).isolation, arguments.jobs);
+  check_run(frozen.trials, runner::run_config(frozen).isolation, arguments.jobs);
   const auto folder = runner::RunFolder::reopen(arguments.resume, frozen.run_id);
   return measure(frozen, folder, loaded, runner::parse_retry(arguments.retry), arguments.jobs);
 }

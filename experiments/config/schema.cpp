@@ -325,7 +325,7 @@ void read_shape(const Reader& reader, TrialConfig& trial) {
   trial.batch = reader.get_int("shape.batch");
   trial.heads = reader.get_int("shape.heads");
   trial.kv_heads = reader.get_int("shape.kv_heads");
-  reader.get_int("shape.seqlen");  // Used by interpolation only, but checked all the same.
+  trial.seqlen = reader.get_int("shape.seqlen");
   trial.seqlen_q = reader.get_int("shape.seqlen_q");
   trial.seqlen_k = reader.get_int("shape.seqlen_k");
   trial.head_dim = reader.get_int("shape.head_dim");
@@ -358,6 +358,25 @@ void read_measure(const Reader& reader, TrialConfig& trial) {
   }
 }
 
+void read_longest(const Reader& reader, TrialConfig& trial) {
+  LongestConfig& longest = trial.longest;
+  trial.kind = reader.get_string("kind");
+  longest.start = reader.get_int("longest.start");
+  longest.max = reader.get_int("longest.max");
+  longest.granularity = reader.get_int("longest.granularity");
+  longest.resolution = reader.get_float("longest.resolution");
+  longest.time_ms = reader.get_float("longest.time_ms");
+  if (longest.start > longest.max) {
+    fail(reader.find("longest.start"),
+         fmt::format("longest.start = {} is above longest.max = {}", longest.start, longest.max));
+  }
+  if (longest.granularity > longest.start) {
+    fail(reader.find("longest.granularity"),
+         fmt::format("longest.granularity = {} is above longest.start = {}", longest.granularity,
+                     longest.start));
+  }
+}
+
 }  // namespace
 
 TrialConfig parse_trial(const Tree& config) {
@@ -378,6 +397,7 @@ TrialConfig parse_trial(const Tree& config) {
   trial.inputs_options = reader.get_options("inputs");
   trial.pin = reader.get_bool("run.pin");
   read_measure(reader, trial);
+  read_longest(reader, trial);
   return trial;
 }
 

@@ -43,14 +43,26 @@ struct KeySpec {
 /// of inputs). A key that a config leaves out has the default of this table.
 const std::vector<KeySpec>& key_specs();
 
+/// What `kind: longest` searches, and how closely. Lengths in tokens.
+struct LongestConfig {
+  std::int64_t start = 1024;
+  std::int64_t max = 1 << 22;
+  std::int64_t granularity = 64;  ///< lengths between doublings are multiples of it
+  double resolution = 0.0625;     ///< close enough: this part of the longest length
+  double time_ms = 0;             ///< that one run may take; 0 = no limit
+};
+
 /// One trial, every key settled.
 struct TrialConfig {
-  std::string experiment;     ///< name of the experiment, or "none"
+  std::string experiment;  ///< name of the experiment, or "none"
+  std::string kind;        ///< measure; longest: a search, whose probes are trials
+  LongestConfig longest;
   std::string variant;        ///< variant.name
   OptionMap variant_options;  ///< every other key of `variant`
   std::int64_t batch = 1;
   std::int64_t heads = 1;
   std::int64_t kv_heads = 1;  ///< divides heads
+  std::int64_t seqlen = 1;    ///< what seqlen_q and seqlen_k are unless they are given
   std::int64_t seqlen_q = 1;
   std::int64_t seqlen_k = 1;
   std::int64_t head_dim = 1;

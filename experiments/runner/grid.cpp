@@ -28,13 +28,6 @@ std::string lengths(const config::TrialConfig& config, const char* separator) {
   return fmt::format("{}{}{}", config.seqlen_q, separator, config.seqlen_k);
 }
 
-std::string make_trial_id(std::size_t number, std::size_t total,
-                          const config::TrialConfig& config) {
-  const std::size_t width = std::max<std::size_t>(3, std::to_string(total).size());
-  return fmt::format("{:0{}}_{}_n{}_{}", number, width, config.variant, lengths(config, "x"),
-                     config.direction);
-}
-
 /// run.dir is left out: a rerun gets a folder of its own.
 std::string make_repro(const config::Job& job, const ReproContext& context) {
   const auto absolute = [](const std::string& path) {
@@ -72,8 +65,7 @@ std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Regis
     const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
     trial.options_json = variant->options().to_json();
     trial.trial_id = make_trial_id(trials.size() + 1, jobs.size(), trial.config);
-    trial.config_hash =
-        sha256_hex(canonical_trial(trial.config, trial.options_json)).substr(0, kHashDigits);
+    trial.config_hash = trial_hash(trial.config, trial.options_json);
     trial.repro = make_repro(job, context);
     trials.push_back(std::move(trial));
   }
@@ -125,10 +117,38 @@ std::string canonical_trial(const config::TrialConfig& config, const std::string
       {"time_limit_s", config.time_limit_s},
   };
   if (config.device == "cuda") object["l2_flush"] = config.l2_flush;
+  if (is_search(config)) {
+    if (config.seqlen_q == config.seqlen) object.erase("seqlen_q");
+    if (config.seqlen_k == config.seqlen) object.erase("seqlen_k");
+    const config::LongestConfig& longest = config.longest;
+    object["longest"] = {{"start", longest.start},
+                         {"max", longest.max},
+                         {"granularity", longest.granularity},
+                         {"resolution", longest.resolution},
+                         {"time_ms", longest.time_ms}};
+  }
   return object.dump();
 }
 
+bool is_search(const config::TrialConfig& config) { return config.kind == "longest"; }
+
+std::string trial_hash(const config::TrialConfig& config, const std::string& options_json) {
+  return sha256_hex(canonical_trial(config, options_json)).substr(0, kHashDigits);
+}
+
+std::string trial_name(const config::TrialConfig& config) {
+  if (is_search(config)) return fmt::format("{}_longest_{}", config.variant, config.direction);
+  return fmt::format("{}_n{}_{}", config.variant, lengths(config, "x"), config.direction);
+}
+
+std::string make_trial_id(std::size_t number, std::size_t total,
+                          const config::TrialConfig& config) {
+  const std::size_t width = std::max<std::size_t>(3, std::to_string(total).size());
+  return fmt::format("{:0{}}_{}", number, width, trial_name(config));
+}
+
 std::string trial_label(const config::TrialConfig& config) {
+  if (is_search(config)) return fmt::format("{} longest {}", config.variant, config.direction);
   return fmt::format("{} n={} {}", config.variant, lengths(config, "x"), config.direction);
 }
 

@@ -40,10 +40,24 @@ void check_devices(const std::vector<Trial>& trials);
 std::vector<std::string> trial_ids(const std::vector<Trial>& trials);
 
 /// The resolved trial as one JSON object with sorted keys. Neither paths, times, the experiment's
-/// name nor other values of a sweep enter, so equal trials of different runs have equal texts.
+/// name nor other values of a sweep enter, so equal trials of different runs have equal texts. Of a
+/// search, lengths that it changes do not enter either.
 std::string canonical_trial(const config::TrialConfig& config, const std::string& options_json);
 
-/// "flash n=1024 forward"; "n=16x1024" where seqlen_q and seqlen_k differ. For lines of progress.
+/// Whether it is a search for the longest sequence instead of a trial that is measured.
+bool is_search(const config::TrialConfig& config);
+
+/// The first 16 hexadecimal digits of SHA-256 over canonical_trial.
+std::string trial_hash(const config::TrialConfig& config, const std::string& options_json);
+
+/// "sliding_window_n1024_forward", or "sliding_window_longest_forward" of a search.
+std::string trial_name(const config::TrialConfig& config);
+
+/// "003_sliding_window_n1024_forward": `number`, from 1, of `total`.
+std::string make_trial_id(std::size_t number, std::size_t total, const config::TrialConfig& config);
+
+/// "flash n=1024 forward", "flash longest forward"; "n=16x1024" where seqlen_q and seqlen_k differ.
+/// For lines of progress.
 std::string trial_label(const config::TrialConfig& config);
 
 /// `word` as one word of a POSIX shell command, in single quotes where needed.

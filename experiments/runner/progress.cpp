@@ -52,6 +52,14 @@ void Progress::finish(const std::string& label, const std::string& outcome) {
           << std::flush;
 }
 
+void Progress::step(const std::string& label, const std::string& outcome) {
+  --running_;
+  clear_running();
+  stream_ << fmt::format("{} {}  {}  | {}\n", counter(done_ + 1), label, outcome,
+                         time_line(elapsed_s(), done_, total_))
+          << std::flush;
+}
+
 void Progress::clear_running() {
   if (interactive_) stream_ << kEraseLine << std::flush;
 }

@@ -27,6 +27,9 @@ class Progress {
   /// `outcome`: "4.31 ms  2.1 MiB", or the status and its reason.
   void finish(const std::string& label, const std::string& outcome);
 
+  /// The same for a part of something that is still to be finished.
+  void step(const std::string& label, const std::string& outcome);
+
   std::size_t done() const { return done_; }
   std::size_t total() const { return total_; }
 

@@ -76,14 +76,16 @@ std::string build_id(const std::vector<std::string>& plugins) {
   return sha256_hex(digests);
 }
 
+std::string resume_key(const Trial& trial, const Registry& registry, const std::string& build) {
+  const int version =
+      registry.make(trial.config.variant, trial.config.variant_options)->info().version;
+  return sha256_hex(
+      fmt::format("{}\n{}\n{}", canonical_trial(trial.config, trial.options_json), version, build));
+}
+
 void set_resume_keys(std::vector<Trial>& trials, const Registry& registry,
                      const std::string& build) {
-  for (Trial& trial : trials) {
-    const int version =
-        registry.make(trial.config.variant, trial.config.variant_options)->info().version;
-    trial.resume_key = sha256_hex(fmt::format(
-        "{}\n{}\n{}", canonical_trial(trial.config, trial.options_json), version, build));
-  }
+  for (Trial& trial : trials) trial.resume_key = resume_key(trial, registry, build);
 }
 
 bool is_due(const JournalEntry* last, const std::string& resume_key, Retry retry) {

@@ -29,7 +29,10 @@ Retry parse_retry(const std::string& name);
 /// the same code measures. Throws OutputError for a file that cannot be read.
 std::string build_id(const std::vector<std::string>& plugins);
 
-/// Fills Trial::resume_key: SHA-256 over canonical_trial, the version of the variant, and `build`.
+/// Of a trial: SHA-256 over canonical_trial, the version of the variant, and `build`.
+std::string resume_key(const Trial& trial, const Registry& registry, const std::string& build);
+
+/// Fills Trial::resume_key.
 void set_resume_keys(std::vector<Trial>& trials, const Registry& registry,
                      const std::string& build);
 
