@@ -11,56 +11,47 @@
 
 namespace attnlab {
 
-MultiheadAttentionImpl::MultiheadAttentionImpl(std::int64_t embed_dim,
-                                               std::int64_t heads,
+MultiheadAttentionImpl::MultiheadAttentionImpl(std::int64_t embed_dim, std::int64_t heads,
                                                std::unique_ptr<Variant> variant,
                                                AttentionOptions options)
-    : embed_dim_(embed_dim), heads_(heads), rotary_(options.rotary),
-      variant_(std::move(variant)) {
+    : embed_dim_(embed_dim), heads_(heads), rotary_(options.rotary), variant_(std::move(variant)) {
   const bool bias = options.bias;
   if (heads < 1 || embed_dim < 1 || embed_dim % heads != 0) {
-    throw ConfigError(fmt::format("[multihead_attention] embed_dim {} cannot "
-                                  "be split into {} heads; embed_dim must be a "
-                                  "positive multiple of heads.",
-                                  embed_dim, heads));
+    throw ConfigError(
+        fmt::format("[multihead_attention] embed_dim {} cannot "
+                    "be split into {} heads; embed_dim must be a "
+                    "positive multiple of heads.",
+                    embed_dim, heads));
   }
   if (rotary_ && embed_dim / heads % 2 != 0) {
-    throw ConfigError(fmt::format(
-        "[multihead_attention] rotary positions turn pairs, and a head has {} "
-        "elements; embed_dim / heads must be even.",
-        embed_dim / heads));
+    throw ConfigError(
+        fmt::format("[multihead_attention] rotary positions turn pairs, and a head has {} "
+                    "elements; embed_dim / heads must be even.",
+                    embed_dim / heads));
   }
-  in_proj_weight = register_parameter("in_proj_weight",
-                                      at::empty({3 * embed_dim, embed_dim}));
-  if (bias)
-    in_proj_bias =
-        register_parameter("in_proj_bias", at::zeros({3 * embed_dim}));
+  in_proj_weight = register_parameter("in_proj_weight", at::empty({3 * embed_dim, embed_dim}));
+  if (bias) in_proj_bias = register_parameter("in_proj_bias", at::zeros({3 * embed_dim}));
   out_proj = register_module(
-      "out_proj",
-      torch::nn::Linear(
-          torch::nn::LinearOptions(embed_dim, embed_dim).bias(bias)));
+      "out_proj", torch::nn::Linear(torch::nn::LinearOptions(embed_dim, embed_dim).bias(bias)));
   torch::nn::init::xavier_uniform_(in_proj_weight);
-  if (bias)
-    torch::nn::init::zeros_(out_proj->bias);
+  if (bias) torch::nn::init::zeros_(out_proj->bias);
 }
 
 // `[batch, seqlen, embed_dim]` to `[batch, heads, seqlen, head_dim]`, a view of
 // the projection.
-at::Tensor MultiheadAttentionImpl::project(const at::Tensor &input,
-                                           std::int64_t part) const {
-  const at::Tensor weight =
-      in_proj_weight.narrow(0, part * embed_dim_, embed_dim_);
+at::Tensor MultiheadAttentionImpl::project(const at::Tensor &input, std::int64_t part) const {
+  const at::Tensor weight = in_proj_weight.narrow(0, part * embed_dim_, embed_dim_);
   const at::Tensor projected =
       in_proj_bias.defined()
-          ? at::linear(input, weight,
-                       in_proj_bias.narrow(0, part * embed_dim_, embed_dim_))
+          ? at::linear(input, weight, in_proj_bias.narrow(0, part * embed_dim_, embed_dim_))
           : at::linear(input, weight);
   return projected.unflatten(-1, {heads_, embed_dim_ / heads_}).transpose(1, 2);
 }
 
-MultiheadAttentionImpl::Result
-MultiheadAttentionImpl::forward(const at::Tensor &query, const at::Tensor &key,
-                                const at::Tensor &value, bool causal) {
+MultiheadAttentionImpl::Result MultiheadAttentionImpl::forward(const at::Tensor &query,
+                                                               const at::Tensor &key,
+                                                               const at::Tensor &value,
+                                                               bool causal) {
   Inputs inputs;
   inputs.q = project(query, 0);
   inputs.k = project(key, 1);
@@ -73,9 +64,8 @@ MultiheadAttentionImpl::forward(const at::Tensor &query, const at::Tensor &key,
   const Outputs outputs = variant_->forward(inputs);
   Result result;
   result.out = out_proj->forward(outputs.out.transpose(1, 2).flatten(2));
-  if (outputs.weights)
-    result.weights = outputs.weights->mean(1);
+  if (outputs.weights) result.weights = outputs.weights->mean(1);
   return result;
 }
 
-} // namespace attnlab
+}  // namespace attnlab

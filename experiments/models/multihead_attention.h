@@ -15,37 +15,33 @@ namespace attnlab {
 
 struct AttentionOptions {
   bool bias = true;
-  bool rotary =
-      false; ///< queries and keys are turned by their positions (positions.h)
+  bool rotary = false;  ///< queries and keys are turned by their positions (positions.h)
 };
 
 class MultiheadAttentionImpl : public torch::nn::Module {
-public:
+ public:
   /// Takes ownership of `variant`. Throws ConfigError where embed_dim is no
   /// multiple of heads, and for rotary positions where embed_dim / heads is
   /// odd.
   MultiheadAttentionImpl(std::int64_t embed_dim, std::int64_t heads,
-                         std::unique_ptr<Variant> variant,
-                         AttentionOptions options = {});
+                         std::unique_ptr<Variant> variant, AttentionOptions options = {});
 
   struct Result {
-    at::Tensor out; ///< `[batch, seqlen_q, embed_dim]`
-    std::optional<at::Tensor>
-        weights; ///< `[batch, seqlen_q, seqlen_k]`, mean over heads
+    at::Tensor out;                     ///< `[batch, seqlen_q, embed_dim]`
+    std::optional<at::Tensor> weights;  ///< `[batch, seqlen_q, seqlen_k]`, mean over heads
   };
 
   /// query `[batch, seqlen_q, embed_dim]`, key and value `[batch, seqlen_k,
   /// embed_dim]`. The weights are there where the variant stores them (`full`).
   /// Differentiable.
-  Result forward(const at::Tensor &query, const at::Tensor &key,
-                 const at::Tensor &value, bool causal = false);
+  Result forward(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
+                 bool causal = false);
 
-  at::Tensor
-      in_proj_weight;      ///< `[3 * embed_dim, embed_dim]`: query, key, value
-  at::Tensor in_proj_bias; ///< `[3 * embed_dim]`; undefined without bias
+  at::Tensor in_proj_weight;  ///< `[3 * embed_dim, embed_dim]`: query, key, value
+  at::Tensor in_proj_bias;    ///< `[3 * embed_dim]`; undefined without bias
   torch::nn::Linear out_proj{nullptr};
 
-private:
+ private:
   at::Tensor project(const at::Tensor &input, std::int64_t part) const;
 
   std::int64_t embed_dim_;
@@ -56,4 +52,4 @@ private:
 
 TORCH_MODULE(MultiheadAttention);
 
-} // namespace attnlab
+}  // namespace attnlab

@@ -30,18 +30,15 @@ constexpr std::array<std::pair<Positions, const char *>, 4> kNames{{
 /// `[seqlen, dim / 2]` in float64: p / base^(2i / dim).
 at::Tensor angles(std::int64_t seqlen, std::int64_t dim, double base) {
   const auto options = at::TensorOptions().dtype(at::kDouble);
-  const at::Tensor exponents =
-      at::arange(0, dim, 2, options) / static_cast<double>(dim);
-  return at::outer(at::arange(seqlen, options),
-                   at::exp(exponents * -std::log(base)));
+  const at::Tensor exponents = at::arange(0, dim, 2, options) / static_cast<double>(dim);
+  return at::outer(at::arange(seqlen, options), at::exp(exponents * -std::log(base)));
 }
 
-} // namespace
+}  // namespace
 
 const char *positions_name(Positions positions) {
   for (const auto &[known, name] : kNames) {
-    if (known == positions)
-      return name;
+    if (known == positions) return name;
   }
   return "unknown";
 }
@@ -49,13 +46,11 @@ const char *positions_name(Positions positions) {
 Positions parse_positions(const std::string &name) {
   std::vector<std::string> names;
   for (const auto &[positions, known] : kNames) {
-    if (name == known)
-      return positions;
+    if (name == known) return positions;
     names.emplace_back(known);
   }
-  throw ConfigError(fmt::format("[model] unknown positions '{}'.{} Known: {}.",
-                                name, did_you_mean(name, names),
-                                join_names(names)));
+  throw ConfigError(fmt::format("[model] unknown positions '{}'.{} Known: {}.", name,
+                                did_you_mean(name, names), join_names(names)));
 }
 
 at::Tensor sinusoidal_table(std::int64_t seqlen, std::int64_t dim,
@@ -71,8 +66,7 @@ at::Tensor rotate_positions(const at::Tensor &x, double base) {
   const at::Tensor cosine = at::cos(turn).to(x.options());
   const at::Tensor first = x.narrow(-1, 0, half);
   const at::Tensor second = x.narrow(-1, half, half);
-  return at::cat(
-      {first * cosine - second * sine, second * cosine + first * sine}, -1);
+  return at::cat({first * cosine - second * sine, second * cosine + first * sine}, -1);
 }
 
-} // namespace attnlab
+}  // namespace attnlab

@@ -10,13 +10,13 @@
 namespace attnlab {
 
 enum class Positions : std::uint8_t {
-  kNone,    ///< nothing but the causal mask
-  kLearned, ///< a vector for each position up to the training length, added to
-            ///< the embeddings
-  kSinusoidal, ///< Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, added
-               ///< to the embeddings
-  kRotary, ///< RoPE, Su et al. 2021 (arXiv 2104.09864): queries and keys are
-           ///< turned
+  kNone,        ///< nothing but the causal mask
+  kLearned,     ///< a vector for each position up to the training length, added to
+                ///< the embeddings
+  kSinusoidal,  ///< Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, added
+                ///< to the embeddings
+  kRotary,      ///< RoPE, Su et al. 2021 (arXiv 2104.09864): queries and keys are
+                ///< turned
 };
 
 /// "none", "learned", "sinusoidal", "rotary".
@@ -35,4 +35,4 @@ at::Tensor sinusoidal_table(std::int64_t seqlen, std::int64_t dim,
 /// `head_dim` is even. Differentiable.
 at::Tensor rotate_positions(const at::Tensor &x, double base = 10000.0);
 
-} // namespace attnlab
+}  // namespace attnlab

@@ -15,45 +15,34 @@ torch::nn::LayerNorm layer_norm(std::int64_t dim) {
 }
 
 void check(const SequenceModelOptions &options, std::size_t layers) {
-  const auto refuse = [](const std::string &why) {
-    throw ConfigError("[model] " + why);
-  };
-  if (layers == 0)
-    refuse("a model has at least one layer; model.layers is empty.");
+  const auto refuse = [](const std::string &why) { throw ConfigError("[model] " + why); };
+  if (layers == 0) refuse("a model has at least one layer; model.layers is empty.");
   if (options.vocab < 1 || options.answers < 1) {
-    refuse(fmt::format(
-        "a task has at least one token and one answer, not {} and {}.",
-        options.vocab, options.answers));
+    refuse(fmt::format("a task has at least one token and one answer, not {} and {}.",
+                       options.vocab, options.answers));
   }
   if (options.mlp_ratio < 0) {
-    refuse(fmt::format("model.mlp_ratio is {}; 0 (no MLP) or more.",
-                       options.mlp_ratio));
+    refuse(fmt::format("model.mlp_ratio is {}; 0 (no MLP) or more.", options.mlp_ratio));
   }
   if (options.positions == Positions::kLearned && options.max_seqlen < 1) {
     refuse("learned positions need the longest sequence of the training.");
   }
-  if (options.positions == Positions::kSinusoidal &&
-      options.embed_dim % 2 != 0) {
-    refuse(fmt::format(
-        "sinusoidal positions need an even model.embed_dim, not {}.",
-        options.embed_dim));
+  if (options.positions == Positions::kSinusoidal && options.embed_dim % 2 != 0) {
+    refuse(fmt::format("sinusoidal positions need an even model.embed_dim, not {}.",
+                       options.embed_dim));
   }
 }
 
-} // namespace
+}  // namespace
 
-TransformerBlockImpl::TransformerBlockImpl(std::int64_t embed_dim,
-                                           std::int64_t heads,
-                                           std::unique_ptr<Variant> variant,
-                                           double mlp_ratio, bool rotary) {
+TransformerBlockImpl::TransformerBlockImpl(std::int64_t embed_dim, std::int64_t heads,
+                                           std::unique_ptr<Variant> variant, double mlp_ratio,
+                                           bool rotary) {
   attention_norm_ = register_module("attention_norm", layer_norm(embed_dim));
-  attention = register_module(
-      "attention", MultiheadAttention(embed_dim, heads, std::move(variant),
-                                      AttentionOptions{true, rotary}));
-  const auto hidden =
-      static_cast<std::int64_t>(mlp_ratio * static_cast<double>(embed_dim));
-  if (hidden == 0)
-    return;
+  attention = register_module("attention", MultiheadAttention(embed_dim, heads, std::move(variant),
+                                                              AttentionOptions{true, rotary}));
+  const auto hidden = static_cast<std::int64_t>(mlp_ratio * static_cast<double>(embed_dim));
+  if (hidden == 0) return;
   mlp_norm_ = register_module("mlp_norm", layer_norm(embed_dim));
   mlp_in_ = register_module("mlp_in", torch::nn::Linear(embed_dim, hidden));
   mlp_out_ = register_module("mlp_out", torch::nn::Linear(hidden, embed_dim));
@@ -61,41 +50,34 @@ TransformerBlockImpl::TransformerBlockImpl(std::int64_t embed_dim,
 
 at::Tensor TransformerBlockImpl::forward(const at::Tensor &x, bool causal) {
   const at::Tensor normed = attention_norm_->forward(x);
-  const at::Tensor attended =
-      x + attention->forward(normed, normed, normed, causal).out;
-  if (mlp_in_.is_empty())
-    return attended;
-  const at::Tensor hidden =
-      at::gelu(mlp_in_->forward(mlp_norm_->forward(attended)));
+  const at::Tensor attended = x + attention->forward(normed, normed, normed, causal).out;
+  if (mlp_in_.is_empty()) return attended;
+  const at::Tensor hidden = at::gelu(mlp_in_->forward(mlp_norm_->forward(attended)));
   return attended + mlp_out_->forward(hidden);
 }
 
-SequenceModelImpl::SequenceModelImpl(
-    const SequenceModelOptions &options,
-    std::vector<std::unique_ptr<Variant>> variants)
+SequenceModelImpl::SequenceModelImpl(const SequenceModelOptions &options,
+                                     std::vector<std::unique_ptr<Variant>> variants)
     : options_(options) {
   check(options, variants.size());
   // Small embeddings, as GPT-2 has them: attention starts near uniform.
   constexpr double kEmbeddingStd = 0.02;
-  tokens_ = register_module(
-      "tokens", torch::nn::Embedding(options.vocab, options.embed_dim));
+  tokens_ = register_module("tokens", torch::nn::Embedding(options.vocab, options.embed_dim));
   torch::nn::init::normal_(tokens_->weight, 0.0, kEmbeddingStd);
   if (options.positions == Positions::kLearned) {
     learned_positions_ =
-        register_module("positions", torch::nn::Embedding(options.max_seqlen,
-                                                          options.embed_dim));
+        register_module("positions", torch::nn::Embedding(options.max_seqlen, options.embed_dim));
     torch::nn::init::normal_(learned_positions_->weight, 0.0, kEmbeddingStd);
   }
   const bool rotary = options.positions == Positions::kRotary;
   for (std::size_t i = 0; i < variants.size(); ++i) {
-    blocks_.push_back(register_module(
-        fmt::format("block{}", i),
-        TransformerBlock(options.embed_dim, options.heads,
-                         std::move(variants[i]), options.mlp_ratio, rotary)));
+    blocks_.push_back(
+        register_module(fmt::format("block{}", i),
+                        TransformerBlock(options.embed_dim, options.heads, std::move(variants[i]),
+                                         options.mlp_ratio, rotary)));
   }
   norm_ = register_module("norm", layer_norm(options.embed_dim));
-  head_ = register_module(
-      "head", torch::nn::Linear(options.embed_dim, options.answers));
+  head_ = register_module("head", torch::nn::Linear(options.embed_dim, options.answers));
 }
 
 at::Tensor SequenceModelImpl::embed(const at::Tensor &ids) {
@@ -109,21 +91,18 @@ at::Tensor SequenceModelImpl::embed(const at::Tensor &ids) {
                       "sinusoidal or none take any length.",
                       seqlen, options_.max_seqlen));
     }
-    return embedded +
-           learned_positions_->forward(at::arange(seqlen, ids.options()));
+    return embedded + learned_positions_->forward(at::arange(seqlen, ids.options()));
   }
   if (options_.positions == Positions::kSinusoidal) {
-    return embedded +
-           sinusoidal_table(seqlen, options_.embed_dim, embedded.options());
+    return embedded + sinusoidal_table(seqlen, options_.embed_dim, embedded.options());
   }
   return embedded;
 }
 
 at::Tensor SequenceModelImpl::forward(const at::Tensor &ids) {
   at::Tensor x = embed(ids);
-  for (TransformerBlock &block : blocks_)
-    x = block->forward(x, options_.causal);
+  for (TransformerBlock &block : blocks_) x = block->forward(x, options_.causal);
   return head_->forward(norm_->forward(x));
 }
 
-} // namespace attnlab
+}  // namespace attnlab

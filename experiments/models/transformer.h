@@ -17,19 +17,18 @@ namespace attnlab {
 /// x + attention(norm(x)), then x + mlp(norm(x)). Xiong et al. 2020 (arXiv
 /// 2002.04745), figure 1b.
 class TransformerBlockImpl : public torch::nn::Module {
-public:
+ public:
   /// `mlp_ratio`: hidden width of the MLP (GELU) as a multiple of embed_dim; 0
   /// = no MLP.
-  TransformerBlockImpl(std::int64_t embed_dim, std::int64_t heads,
-                       std::unique_ptr<Variant> variant, double mlp_ratio,
-                       bool rotary);
+  TransformerBlockImpl(std::int64_t embed_dim, std::int64_t heads, std::unique_ptr<Variant> variant,
+                       double mlp_ratio, bool rotary);
 
   /// `[batch, seqlen, embed_dim]` to the same.
   at::Tensor forward(const at::Tensor &x, bool causal);
 
   MultiheadAttention attention{nullptr};
 
-private:
+ private:
   torch::nn::LayerNorm attention_norm_{nullptr};
   torch::nn::LayerNorm mlp_norm_{nullptr};
   torch::nn::Linear mlp_in_{nullptr};
@@ -38,19 +37,19 @@ private:
 TORCH_MODULE(TransformerBlock);
 
 struct SequenceModelOptions {
-  std::int64_t vocab = 0;   ///< tokens that go in
-  std::int64_t answers = 0; ///< classes that come out at each position
+  std::int64_t vocab = 0;    ///< tokens that go in
+  std::int64_t answers = 0;  ///< classes that come out at each position
   std::int64_t embed_dim = 64;
   std::int64_t heads = 1;
   double mlp_ratio = 4;
   Positions positions = Positions::kLearned;
-  std::int64_t max_seqlen = 0; ///< positions that are learned; others need none
+  std::int64_t max_seqlen = 0;  ///< positions that are learned; others need none
   bool causal = true;
 };
 
 /// Token ids to logits.
 class SequenceModelImpl : public torch::nn::Module {
-public:
+ public:
   /// One block per variant, in order. Throws ConfigError for sizes that do not
   /// fit together.
   SequenceModelImpl(const SequenceModelOptions &options,
@@ -63,7 +62,7 @@ public:
   const SequenceModelOptions &options() const { return options_; }
   const std::vector<TransformerBlock> &blocks() const { return blocks_; }
 
-private:
+ private:
   at::Tensor embed(const at::Tensor &ids);
 
   SequenceModelOptions options_;
@@ -75,4 +74,4 @@ private:
 };
 TORCH_MODULE(SequenceModel);
 
-} // namespace attnlab
+}  // namespace attnlab

@@ -20,17 +20,14 @@ namespace {
 
 using testing::HasSubstr;
 
-at::Tensor random_heads(std::int64_t seqlen, std::int64_t head_dim,
-                        std::uint64_t seed) {
-  return at::randn({2, 3, seqlen, head_dim},
-                   at::detail::createCPUGenerator(seed),
+at::Tensor random_heads(std::int64_t seqlen, std::int64_t head_dim, std::uint64_t seed) {
+  return at::randn({2, 3, seqlen, head_dim}, at::detail::createCPUGenerator(seed),
                    at::TensorOptions().dtype(at::kDouble));
 }
 
 TEST(Positions, NamesReadBackAndMistakesGetTheNearest) {
   for (const Positions positions :
-       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal,
-        Positions::kRotary}) {
+       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal, Positions::kRotary}) {
     EXPECT_EQ(parse_positions(positions_name(positions)), positions);
   }
   try {
@@ -68,22 +65,19 @@ TEST(RotatePositions, ATurnByHand) {
 
 TEST(RotatePositions, KeepsLengths) {
   const at::Tensor x = random_heads(9, 8, 1);
-  EXPECT_TRUE(
-      at::allclose(rotate_positions(x).norm(2, -1), x.norm(2, -1), 1e-12));
+  EXPECT_TRUE(at::allclose(rotate_positions(x).norm(2, -1), x.norm(2, -1), 1e-12));
 }
 
 TEST(RotatePositions, AProductDependsOnTheDifferenceOfPositionsOnly) {
   const at::Tensor q = random_heads(1, 8, 1).expand({2, 3, 12, 8});
   const at::Tensor k = random_heads(1, 8, 2).expand({2, 3, 12, 8});
-  const at::Tensor scores =
-      rotate_positions(q).matmul(rotate_positions(k).transpose(-1, -2));
+  const at::Tensor scores = rotate_positions(q).matmul(rotate_positions(k).transpose(-1, -2));
   for (std::int64_t distance = 0; distance < 11; ++distance) {
     const at::Tensor diagonal = scores.diagonal(-distance, -2, -1);
-    EXPECT_TRUE(at::allclose(
-        diagonal, diagonal.narrow(-1, 0, 1).expand_as(diagonal), 1e-10, 1e-12))
+    EXPECT_TRUE(at::allclose(diagonal, diagonal.narrow(-1, 0, 1).expand_as(diagonal), 1e-10, 1e-12))
         << distance;
   }
 }
 
-} // namespace
-} // namespace attnlab
+}  // namespace
+}  // namespace attnlab

@@ -25,8 +25,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::int64_t kVocab = 11, kAnswers = 5, kEmbed = 12, kHeads = 3,
-                       kSeqlen = 9;
+constexpr std::int64_t kVocab = 11, kAnswers = 5, kEmbed = 12, kHeads = 3, kSeqlen = 9;
 
 SequenceModelOptions small(Positions positions) {
   SequenceModelOptions options;
@@ -45,8 +44,7 @@ SequenceModel make_model(const SequenceModelOptions &options,
   Registry registry;
   register_builtin_variants(registry);
   std::vector<std::unique_ptr<Variant>> layers;
-  for (const std::string &name : variants)
-    layers.push_back(registry.make(name));
+  for (const std::string &name : variants) layers.push_back(registry.make(name));
   at::manual_seed(3);
   SequenceModel model(options, std::move(layers));
   model->to(at::kDouble);
@@ -54,8 +52,7 @@ SequenceModel make_model(const SequenceModelOptions &options,
 }
 
 at::Tensor ids(std::int64_t seqlen = kSeqlen) {
-  return at::randint(kVocab, {2, seqlen}, at::detail::createCPUGenerator(5),
-                     at::kLong);
+  return at::randint(kVocab, {2, seqlen}, at::detail::createCPUGenerator(5), at::kLong);
 }
 
 /// The same model written down again with plain operations, from its parameters
@@ -64,43 +61,34 @@ at::Tensor by_hand(SequenceModel &model, const at::Tensor &input) {
   const auto parameters = model->named_parameters();
   const auto get = [&](const std::string &name) { return parameters[name]; };
   const auto norm = [&](const at::Tensor &x, const std::string &name) {
-    return at::layer_norm(x, {kEmbed}, get(name + ".weight"),
-                          get(name + ".bias"));
+    return at::layer_norm(x, {kEmbed}, get(name + ".weight"), get(name + ".bias"));
   };
   const std::int64_t seqlen = input.size(1);
-  at::Tensor x = get("tokens.weight")
-                     .index_select(0, input.flatten())
-                     .view({2, seqlen, kEmbed}) +
+  at::Tensor x = get("tokens.weight").index_select(0, input.flatten()).view({2, seqlen, kEmbed}) +
                  get("positions.weight").narrow(0, 0, seqlen);
   for (std::size_t i = 0; i < model->blocks().size(); ++i) {
     const std::string block = "block" + std::to_string(i) + ".";
     const at::Tensor projected =
-        at::linear(norm(x, block + "attention_norm"),
-                   get(block + "attention.in_proj_weight"),
+        at::linear(norm(x, block + "attention_norm"), get(block + "attention.in_proj_weight"),
                    get(block + "attention.in_proj_bias"))
             .view({2, seqlen, 3, kHeads, kEmbed / kHeads})
             .permute({2, 0, 3, 1, 4});
-    at::Tensor scores = projected[0].matmul(projected[1].transpose(-1, -2)) /
-                        std::sqrt(kEmbed / kHeads);
-    scores =
-        scores.masked_fill(at::tril(scores.new_ones({seqlen, seqlen})).eq(0),
-                           -std::numeric_limits<double>::infinity());
+    at::Tensor scores =
+        projected[0].matmul(projected[1].transpose(-1, -2)) / std::sqrt(kEmbed / kHeads);
+    scores = scores.masked_fill(at::tril(scores.new_ones({seqlen, seqlen})).eq(0),
+                                -std::numeric_limits<double>::infinity());
     const at::Tensor heads = at::softmax(scores, -1).matmul(projected[2]);
-    x = x + at::linear(heads.transpose(1, 2).flatten(2),
-                       get(block + "attention.out_proj.weight"),
+    x = x + at::linear(heads.transpose(1, 2).flatten(2), get(block + "attention.out_proj.weight"),
                        get(block + "attention.out_proj.bias"));
-    const at::Tensor hidden = at::gelu(at::linear(norm(x, block + "mlp_norm"),
-                                                  get(block + "mlp_in.weight"),
-                                                  get(block + "mlp_in.bias")));
-    x = x + at::linear(hidden, get(block + "mlp_out.weight"),
-                       get(block + "mlp_out.bias"));
+    const at::Tensor hidden = at::gelu(at::linear(
+        norm(x, block + "mlp_norm"), get(block + "mlp_in.weight"), get(block + "mlp_in.bias")));
+    x = x + at::linear(hidden, get(block + "mlp_out.weight"), get(block + "mlp_out.bias"));
   }
   return at::linear(norm(x, "norm"), get("head.weight"), get("head.bias"));
 }
 
 TEST(SequenceModel, IsThePreNormTransformer) {
-  SequenceModel model =
-      make_model(small(Positions::kLearned), {"full", "flash"});
+  SequenceModel model = make_model(small(Positions::kLearned), {"full", "flash"});
   const at::Tensor logits = model->forward(ids());
   ASSERT_EQ(logits.sizes(), (std::vector<std::int64_t>{2, kSeqlen, kAnswers}));
   EXPECT_TRUE(at::allclose(logits, by_hand(model, ids()), 1e-10, 1e-12));
@@ -108,19 +96,16 @@ TEST(SequenceModel, IsThePreNormTransformer) {
 
 TEST(SequenceModel, NoTokenSeesALaterOne) {
   for (const Positions positions :
-       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal,
-        Positions::kRotary}) {
+       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal, Positions::kRotary}) {
     for (const char *variant : {"full", "flash", "sliding_window", "linear"}) {
       SequenceModel model = make_model(small(positions), {variant, variant});
       const at::Tensor before = model->forward(ids());
       at::Tensor changed = ids();
       changed.select(1, 5) = (changed.select(1, 5) + 1).remainder(kVocab);
       const at::Tensor after = model->forward(changed);
-      EXPECT_TRUE(at::allclose(after.narrow(1, 0, 5), before.narrow(1, 0, 5),
-                               1e-12, 1e-14))
+      EXPECT_TRUE(at::allclose(after.narrow(1, 0, 5), before.narrow(1, 0, 5), 1e-12, 1e-14))
           << variant << " " << positions_name(positions);
-      EXPECT_FALSE(at::allclose(after.narrow(1, 5, 4), before.narrow(1, 5, 4),
-                                1e-6, 1e-8))
+      EXPECT_FALSE(at::allclose(after.narrow(1, 5, 4), before.narrow(1, 5, 4), 1e-6, 1e-8))
           << variant << " " << positions_name(positions);
     }
   }
@@ -130,8 +115,7 @@ TEST(SequenceModel, OrderMattersWhereThereArePositions) {
   // Not causal and without positions the other tokens are a set: their order
   // changes nothing.
   for (const Positions positions :
-       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal,
-        Positions::kRotary}) {
+       {Positions::kNone, Positions::kLearned, Positions::kSinusoidal, Positions::kRotary}) {
     SequenceModelOptions options = small(positions);
     options.causal = false;
     SequenceModel model = make_model(options, {"full", "full"});
@@ -139,28 +123,24 @@ TEST(SequenceModel, OrderMattersWhereThereArePositions) {
     swapped.select(1, 2).copy_(ids().select(1, 6));
     swapped.select(1, 6).copy_(ids().select(1, 2));
     ASSERT_FALSE(at::equal(swapped, ids()));
-    const bool same =
-        at::allclose(model->forward(swapped).select(1, 0),
-                     model->forward(ids()).select(1, 0), 1e-9, 1e-12);
+    const bool same = at::allclose(model->forward(swapped).select(1, 0),
+                                   model->forward(ids()).select(1, 0), 1e-9, 1e-12);
     EXPECT_EQ(same, positions == Positions::kNone) << positions_name(positions);
   }
 }
 
 TEST(SequenceModel, LayersMayDiffer) {
-  SequenceModel model = make_model(small(Positions::kRotary),
-                                   {"sliding_window", "linear", "full"});
+  SequenceModel model = make_model(small(Positions::kRotary), {"sliding_window", "linear", "full"});
   EXPECT_EQ(model->blocks().size(), 3u);
   model->forward(ids()).sum().backward();
   for (const auto &parameter : model->named_parameters()) {
     ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
-    EXPECT_TRUE(parameter.value().grad().isfinite().all().item<bool>())
-        << parameter.key();
+    EXPECT_TRUE(parameter.value().grad().isfinite().all().item<bool>()) << parameter.key();
   }
 }
 
 TEST(SequenceModel, PositionsThatAreNotLearnedTakeAnyLength) {
-  for (const Positions positions :
-       {Positions::kNone, Positions::kSinusoidal, Positions::kRotary}) {
+  for (const Positions positions : {Positions::kNone, Positions::kSinusoidal, Positions::kRotary}) {
     SequenceModel model = make_model(small(positions), {"flash"});
     EXPECT_EQ(model->forward(ids(3 * kSeqlen)).size(1), 3 * kSeqlen);
   }
@@ -169,14 +149,12 @@ TEST(SequenceModel, PositionsThatAreNotLearnedTakeAnyLength) {
     model->forward(ids(kSeqlen + 1));
     FAIL() << "no error";
   } catch (const ConfigError &error) {
-    EXPECT_THAT(error.what(),
-                HasSubstr("10 tokens, but positions are learned up to 9"));
+    EXPECT_THAT(error.what(), HasSubstr("10 tokens, but positions are learned up to 9"));
   }
 }
 
 TEST(SequenceModel, RefusesSizesThatDoNotFit) {
-  const auto refused = [](SequenceModelOptions options,
-                          const std::vector<std::string> &variants) {
+  const auto refused = [](SequenceModelOptions options, const std::vector<std::string> &variants) {
     try {
       make_model(options, variants);
     } catch (const ConfigError &error) {
@@ -184,8 +162,7 @@ TEST(SequenceModel, RefusesSizesThatDoNotFit) {
     }
     return std::string("no error");
   };
-  EXPECT_THAT(refused(small(Positions::kNone), {}),
-              HasSubstr("at least one layer"));
+  EXPECT_THAT(refused(small(Positions::kNone), {}), HasSubstr("at least one layer"));
   SequenceModelOptions odd = small(Positions::kRotary);
   odd.embed_dim = 9;
   EXPECT_THAT(refused(odd, {"full"}), HasSubstr("rotary positions turn pairs"));
@@ -193,9 +170,8 @@ TEST(SequenceModel, RefusesSizesThatDoNotFit) {
   EXPECT_THAT(refused(odd, {"full"}), HasSubstr("even model.embed_dim"));
   SequenceModelOptions heads = small(Positions::kNone);
   heads.heads = 5;
-  EXPECT_THAT(refused(heads, {"full"}),
-              HasSubstr("cannot be split into 5 heads"));
+  EXPECT_THAT(refused(heads, {"full"}), HasSubstr("cannot be split into 5 heads"));
 }
 
-} // namespace
-} // namespace attnlab
+}  // namespace
+}  // namespace attnlab
