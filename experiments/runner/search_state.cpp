@@ -13,7 +13,8 @@ using analysis::Status;
 std::string misfit(const Record& record, double time_limit_ms) {
   const Status status = record.status.value_or(Status::kFailed);
   if (status != Status::kOk) {
-    return fmt::format("{}: {}", analysis::status_name(status), record.reason);
+    const std::string name(analysis::status_name(status));
+    return record.reason.empty() ? name : name + ": " + record.reason;
   }
   if (time_limit_ms <= 0) return {};
   if (!record.time_median_ms) return "no time was measured, longest.time_ms cannot be checked";
