@@ -23,7 +23,7 @@ function(attnlab_target name)
   endif()
   if(ATTNLAB_SANITIZE)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ATTNLAB_SANITIZE}
-      -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -Wno-maybe-uninitialized>)  # g++ 12: std::regex
+      -fno-sanitize-recover=all -fno-omit-frame-pointer -g1>)
     target_link_options(${name} PRIVATE -fsanitize=${ATTNLAB_SANITIZE})
   endif()
   if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR ATTNLAB_SANITIZE)
