@@ -268,7 +268,13 @@ Element json_str(Call& call) {
   const std::optional<Element> value = call.take("value", 0);
   call.check_all_taken(1);
   if (!value) fail("json_str() needs a value");
-  return Element::quoted(json_text(*value));
+  std::string text = json_text(*value);
+  // Each call escapes the quotes of the one inside, so that nested calls double their text.
+  if (text.size() > kMaxStringBytes) {
+    fail(fmt::format("json_str() gives a text of {} bytes; at most {} are allowed", text.size(),
+                     kMaxStringBytes));
+  }
+  return Element::quoted(std::move(text));
 }
 
 Element extend_list(Call& call) {

@@ -29,6 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   } catch (const ConfigError&) {
     return 0;
   }
-  for (const config::Tree& value : parsed.values) check_written(value);
+  // A range may have a million values; a thousand of them, evenly spread, are the input's share.
+  constexpr std::size_t kChecked = 1000;
+  const std::size_t step = parsed.values.size() / kChecked + 1;
+  for (std::size_t i = 0; i < parsed.values.size(); i += step) check_written(parsed.values[i]);
   return 0;
 }

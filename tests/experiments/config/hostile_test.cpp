@@ -52,6 +52,12 @@ TEST(HostileTest, DepthThroughAliases) {
   EXPECT_TRUE(contains(message_of([&] { yaml(text); }), "nested deeper than 64 levels"));
 }
 
+TEST(HostileTest, NestedCallsThatDoubleTheirText) {
+  std::string value = "'\"'";
+  for (int i = 0; i < 60; ++i) value = "json_str(" + value + ")";
+  EXPECT_TRUE(contains(message_of([&] { parse_override("k=" + value); }), "at most 65536"));
+}
+
 TEST(HostileTest, ManyAndLargeValues) {
   std::string many = "a: [0";
   for (int i = 0; i < 100'001; ++i) many += ",0";
