@@ -3,6 +3,8 @@
 // The whole course of a run is in `run` and `measure` below: compose the config -> build the
 // registry -> expand the grid -> freeze its trials -> run every trial -> write and show the
 // results.
+#include <fmt/format.h>
+
 #include <exception>
 #include <iostream>
 #include <string>
@@ -30,6 +32,7 @@
 #include "experiments/runner/resume.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/run_grid.h"
+#include "experiments/runner/training_files.h"
 #include "experiments/runner/trial.h"
 #include "kernels/core/error.h"
 
@@ -44,6 +47,7 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
                 const cli::LoadedRegistry& loaded, runner::Retry retry, int jobs) {
   std::vector<runner::Trial> trials = run.trials;
   runner::set_resume_keys(trials, loaded.registry, runner::build_id(run.plugins));
+  runner::set_folders(trials, folder);
   runner::Journal journal(folder.path(), runner::trial_ids(trials));
   const runner::ResumePlan plan = runner::plan_resume(trials, journal, retry);
   cli::print_plan(plan, trials.size(), folder.path());
@@ -55,7 +59,10 @@ int measure_due(const runner::FrozenRun& run, const runner::RunFolder& folder,
   const config::RunConfig config = runner::run_config(run);
   const bool in_process = config.isolation == "none";
   const std::vector<runner::Trial> due = runner::ordered(plan.due, config.order, config.seed);
-  const runner::IsolationContext isolation{run.plugins};
+  runner::IsolationContext isolation{run.plugins};
+  isolation.on_progress = [](const runner::Trial& trial, const std::string& line) {
+    std::cerr << fmt::format("  {}: {}\n", runner::trial_label(trial.config), line) << std::flush;
+  };
   const runner::RunOutcome outcome = runner::run_grid(
       due, folder, journal,
       [&](const runner::Trial& trial) {
@@ -153,8 +160,9 @@ int run(const cli::Arguments& arguments) {
 }
 
 int resume(const cli::Arguments& arguments) {
-  const runner::FrozenRun frozen = runner::read_frozen_run(arguments.resume);
+  runner::FrozenRun frozen = runner::read_frozen_run(arguments.resume);
   const cli::LoadedRegistry loaded = cli::load_registry(frozen.plugins);
+  runner::settle(frozen.trials, loaded.registry);
   if (cli::names_trials(arguments)) {
     const std::vector<config::Job> jobs = cli::compose_jobs(arguments);
     cli::check_same_folder(config::parse_run(jobs.front().config).dir, arguments.resume);

@@ -24,7 +24,7 @@ namespace {
 }
 
 /// The groups whose further keys belong to somebody else.
-constexpr std::array<std::string_view, 2> kOptionGroups = {"variant", "inputs"};
+constexpr std::array<std::string_view, 3> kOptionGroups = {"variant", "inputs", "task"};
 
 bool is_option_group(std::string_view path) {
   return std::find(kOptionGroups.begin(), kOptionGroups.end(), path) != kOptionGroups.end();
@@ -53,6 +53,7 @@ const char* type_phrase(KeyType type) {
     case KeyType::kString: return "a string";
     case KeyType::kBytes: return "a number of bytes such as 8GiB";
     case KeyType::kStringList: return "a list of strings";
+    case KeyType::kFloatList: return "a number or a list of numbers";
   }
   throw std::logic_error("schema: unknown type");
 }
@@ -177,16 +178,16 @@ class Reader {
   double get_float(const std::string& path) const {
     const Tree& value = find(path);
     if (value.is_null() && spec_of(path).nullable) return 0;
-    double number = 0;
-    if (value.kind() == Tree::Kind::kInt) {
-      number = static_cast<double>(value.as_int());
-    } else if (value.kind() == Tree::Kind::kFloat) {
-      number = value.as_float();
-    } else {
-      fail_type(path, value);
-    }
-    check_range(path, value, number);
-    return number;
+    return to_number(path, value);
+  }
+
+  std::vector<double> get_floats(const std::string& path) const {
+    const Tree& value = find(path);
+    if (!value.is_list()) return {to_number(path, value)};
+    std::vector<double> numbers;
+    for (const Tree& item : value.items()) numbers.push_back(to_number(path, item));
+    if (numbers.empty()) fail(value, fmt::format("{} is empty; it needs a number", path));
+    return numbers;
   }
 
   std::string get_string(const std::string& path) const {
@@ -259,6 +260,19 @@ class Reader {
                                   : fmt::format("{}, which is {}", shown(value), value.kind_name());
     fail(value, fmt::format("{} must be {}, not {} ({}){}", path, type_phrase(spec.type), found,
                             spec.help, advice_for_type(spec, value)));
+  }
+
+  static double to_number(const std::string& path, const Tree& value) {
+    double number = 0;
+    if (value.kind() == Tree::Kind::kInt) {
+      number = static_cast<double>(value.as_int());
+    } else if (value.kind() == Tree::Kind::kFloat) {
+      number = value.as_float();
+    } else {
+      fail_type(path, value);
+    }
+    check_range(path, value, number);
+    return number;
   }
 
   static void check_range(const std::string& path, const Tree& value, double number) {
@@ -377,6 +391,46 @@ void read_longest(const Reader& reader, TrialConfig& trial) {
   }
 }
 
+void read_training(const Reader& reader, TrialConfig& trial) {
+  trial.task = reader.get_string("task.name");
+  trial.task_options = reader.get_options("task");
+  ModelConfig& model = trial.model;
+  model.layers = reader.get_strings("model.layers");
+  model.depth = reader.get_int("model.depth");
+  model.dim = reader.get_int("model.dim");
+  model.heads = reader.get_int("model.heads");
+  model.mlp_ratio = reader.get_float("model.mlp_ratio");
+  model.positions = reader.get_string("model.positions");
+  model.max_seqlen = reader.get_int("model.max_seqlen");
+  TrainConfig& train = trial.train;
+  train.steps = reader.get_int("train.steps");
+  train.batch = reader.get_int("train.batch");
+  train.examples = reader.get_int("train.examples");
+  train.lr = reader.get_floats("train.lr");
+  train.weight_decay = reader.get_float("train.weight_decay");
+  train.beta2 = reader.get_float("train.beta2");
+  train.warmup = reader.get_float("train.warmup");
+  train.clip = reader.get_float("train.clip");
+  train.accumulate = reader.get_int("train.accumulate");
+  train.eval_every = reader.get_int("train.eval_every");
+  train.eval_samples = reader.get_int("train.eval_samples");
+  train.test_samples = reader.get_int("train.test_samples");
+  train.stop_at = reader.get_float("train.stop_at");
+  train.patience = reader.get_int("train.patience");
+  train.tests = reader.get_strings("train.tests");
+  if (train.batch % train.accumulate != 0) {
+    fail(reader.find("train.accumulate"),
+         fmt::format("train.accumulate = {} must divide train.batch = {} (given at {})",
+                     train.accumulate, train.batch,
+                     reader.find("train.batch").position().to_string()));
+  }
+  if (trial.direction == "train" && trial.task == "none") {
+    fail(reader.find("direction"),
+         "direction = train needs a task to learn; write task=mqar, or another of `attnlab list "
+         "tasks`");
+  }
+}
+
 }  // namespace
 
 TrialConfig parse_trial(const Tree& config) {
@@ -398,6 +452,7 @@ TrialConfig parse_trial(const Tree& config) {
   trial.pin = reader.get_bool("run.pin");
   read_measure(reader, trial);
   read_longest(reader, trial);
+  read_training(reader, trial);
   return trial;
 }
 

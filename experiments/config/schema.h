@@ -22,6 +22,7 @@ enum class KeyType {
   kString,
   kBytes,       ///< 1000, "500MB", "8GiB", or auto
   kStringList,  ///< one string is taken as a list of one
+  kFloatList,   ///< one number is taken as a list of one
 };
 
 /// "int", "bytes", ...
@@ -39,8 +40,8 @@ struct KeySpec {
   bool nullable = false;                  ///< null = no limit
 };
 
-/// All keys but the options below `variant` and `inputs` (those belong to the variant and the kind
-/// of inputs). A key that a config leaves out has the default of this table.
+/// All keys but the options below `variant`, `inputs` and `task` (those belong to the variant, the
+/// kind of inputs and the task). A key that a config leaves out has the default of this table.
 const std::vector<KeySpec>& key_specs();
 
 /// What `kind: longest` searches, and how closely. Lengths in tokens.
@@ -50,6 +51,36 @@ struct LongestConfig {
   std::int64_t granularity = 64;  ///< lengths between doublings are multiples of it
   double resolution = 0.0625;     ///< close enough: this part of the longest length
   double time_ms = 0;             ///< that one run may take; 0 = no limit
+};
+
+/// The model of `direction: train`.
+struct ModelConfig {
+  std::vector<std::string> layers;  ///< a variant per layer; empty = `depth` times the trial's
+  std::int64_t depth = 2;
+  std::int64_t dim = 64;
+  std::int64_t heads = 1;
+  double mlp_ratio = 4;
+  std::string positions;        ///< none, learned, sinusoidal, rotary, alibi
+  std::int64_t max_seqlen = 0;  ///< learned positions; 0 = as many as training samples have
+};
+
+/// How `direction: train` trains and tests.
+struct TrainConfig {
+  std::int64_t steps = 1000;
+  std::int64_t batch = 64;
+  std::int64_t examples = 0;  ///< of the training part, over and over; 0 = each is used once
+  std::vector<double> lr;     ///< each is tried; the validation part chooses
+  double weight_decay = 0;
+  double beta2 = 0;
+  double warmup = 0;            ///< part of the steps
+  double clip = 0;              ///< of the gradient's norm; 0 = no clipping
+  std::int64_t accumulate = 1;  ///< parts that a batch is cut into
+  std::int64_t eval_every = 100;
+  std::int64_t eval_samples = 0;  ///< of the validation part
+  std::int64_t test_samples = 0;
+  double stop_at = 0;                ///< metric on the validation part; 0 = train all steps
+  std::int64_t patience = 0;         ///< evaluations without a better one; 0 = any number
+  std::vector<std::string> tests{};  ///< more tests, each "key=value ..." of the task
 };
 
 /// One trial, every key settled.
@@ -67,7 +98,7 @@ struct TrialConfig {
   std::int64_t seqlen_k = 1;
   std::int64_t head_dim = 1;
   std::int64_t head_dim_v = 1;
-  std::string direction;  ///< forward, backward, forward_backward
+  std::string direction;  ///< forward, backward, forward_backward, train
   std::string dtype;      ///< float32, float64, bfloat16, float16
   std::string device;     ///< cpu, cuda
   bool causal = false;
@@ -75,6 +106,10 @@ struct TrialConfig {
   int threads = 0;     ///< 0 = all cores
   std::string inputs;  ///< inputs.name
   OptionMap inputs_options;
+  std::string task;  ///< task.name, or "none"
+  OptionMap task_options;
+  ModelConfig model;
+  TrainConfig train;
   double max_time_s = 0;  ///< measure.*
   double warmup_s = 0;
   std::int64_t min_samples = 0;

@@ -186,8 +186,7 @@ class RunningChild {
 
   ChildResult wait() {
     while (!has_exited()) {
-      drain(output_pipe_,
-            [&](const char* bytes, std::size_t size) { output_.append(bytes, size); });
+      drain(output_pipe_, [&](const char* bytes, std::size_t size) { take_output(bytes, size); });
       drain(result_pipe_, [&](const char* bytes, std::size_t size) { take_result(bytes, size); });
       if (request_.memory_limit_bytes > 0 && end_ == ChildEnd::kExited &&
           resident_bytes(pid_) > request_.memory_limit_bytes) {
@@ -197,7 +196,7 @@ class RunningChild {
       if (Clock::now() >= deadline_) interrupt();
     }
     ::kill(-pid_, SIGKILL);
-    drain(output_pipe_, [&](const char* bytes, std::size_t size) { output_.append(bytes, size); });
+    drain(output_pipe_, [&](const char* bytes, std::size_t size) { take_output(bytes, size); });
     drain(result_pipe_, [&](const char* bytes, std::size_t size) { take_result(bytes, size); });
     return collect();
   }
@@ -208,6 +207,11 @@ class RunningChild {
     const double longest = 1e9;
     return start + std::chrono::duration_cast<Clock::duration>(
                        std::chrono::duration<double>(std::min(seconds, longest)));
+  }
+
+  void take_output(const char* bytes, std::size_t size) {
+    output_.append(bytes, size);
+    if (request_.on_output) request_.on_output({bytes, size});
   }
 
   /// Waits for something to happen, at most until the next look at memory or the deadline.

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace attnlab::process {
@@ -22,7 +24,9 @@ struct ChildRequest {
   /// 0 = none. Of the child and all that it starts, by a control group where the system lets us
   /// make one; besides, the resident memory of the child itself is looked at every 20 ms.
   std::int64_t memory_limit_bytes = 0;
-  std::size_t output_limit_bytes = std::size_t{1} << 20;   ///< kept of stdout and stderr together
+  std::size_t output_limit_bytes = std::size_t{1} << 20;  ///< kept of stdout and stderr together
+  /// Called with what the child writes to stdout and stderr, as it comes.
+  std::function<void(std::string_view)> on_output = nullptr;
   std::size_t result_limit_bytes = std::size_t{64} << 20;  ///< taken from the result pipe
 };
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "experiments/config/load_yaml.h"
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "experiments/runner/journal_lines.h"
 #include "kernels/core/error.h"
 
@@ -68,7 +68,7 @@ class Reader {
       refuse("it holds no jobs.jsonl, so no run was launched there; start one with run.dir=" +
              folder.string());
     }
-    text_ = read_file(path_);
+    text_ = process::read_file(path_);
     rest_ = text_;
   }
 
@@ -137,7 +137,7 @@ void write_frozen_run(const std::filesystem::path& folder, const FrozenRun& run)
                                 {"overrides", run.overrides},
                                 {"trials", run.trials.size()}});
   for (const Trial& trial : run.trials) text += seal_line(trial_to_json(trial));
-  write_file(folder / kFileName, text);
+  process::write_file(folder / kFileName, text);
 }
 
 FrozenRun read_frozen_run(const std::filesystem::path& folder) { return Reader(folder).read(); }

@@ -10,6 +10,8 @@
 #include "experiments/config/emit_yaml.h"
 #include "experiments/measure/inputs.h"
 #include "experiments/runner/sha256.h"
+#include "experiments/training/learned_task.h"
+#include "kernels/core/error.h"
 #include "kernels/ops/device.h"
 
 namespace attnlab::runner {
@@ -48,6 +50,68 @@ void check_device(const config::TrialConfig& config) {
   if (config.device == "cuda") ops::cuda_device();
 }
 
+void check_kind(const config::TrialConfig& config) {
+  if (!is_training(config) || !is_search(config)) return;
+  throw ConfigError(
+      "[run] kind = longest searches with operators; direction = train cannot be searched. Write "
+      "direction=forward_backward, or kind=measure.");
+}
+
+/// The options of a row also say which model had the variant.
+void settle_one(Trial& trial, const Registry& registry) {
+  training::settle_training(trial.config, registry);
+  auto options = nlohmann::ordered_json::parse(trial.options_json);
+  options.update(nlohmann::ordered_json::parse(training::model_json(trial.config.model)));
+  trial.options_json = options.dump();
+}
+
+/// Of a training: neither the shape of an operator nor how one is measured.
+nlohmann::json canonical_training(const config::TrialConfig& config,
+                                  const std::string& options_json) {
+  nlohmann::json task_options = nlohmann::json::object();
+  for (const auto& [name, value] : config.task_options) {
+    std::visit([&, &key = name](const auto& v) { task_options[key] = v; }, value);
+  }
+  const config::ModelConfig& model = config.model;
+  const config::TrainConfig& train = config.train;
+  return {{"direction", config.direction},
+          {"variant", config.variant},
+          {"variant_options", nlohmann::json::parse(options_json)},
+          {"dtype", config.dtype},
+          {"device", config.device},
+          {"seed", config.seed},
+          {"threads", config.threads},
+          {"measure_time", config.measure_time},
+          {"memory_limit_bytes", config.memory_limit_bytes},
+          {"time_limit_s", config.time_limit_s},
+          {"task", config.task},
+          {"task_options", task_options},
+          {"model",
+           {{"layers", model.layers},
+            {"depth", model.depth},
+            {"dim", model.dim},
+            {"heads", model.heads},
+            {"mlp_ratio", model.mlp_ratio},
+            {"positions", model.positions},
+            {"max_seqlen", model.max_seqlen}}},
+          {"train",
+           {{"steps", train.steps},
+            {"batch", train.batch},
+            {"examples", train.examples},
+            {"lr", train.lr},
+            {"weight_decay", train.weight_decay},
+            {"beta2", train.beta2},
+            {"warmup", train.warmup},
+            {"clip", train.clip},
+            {"accumulate", train.accumulate},
+            {"eval_every", train.eval_every},
+            {"eval_samples", train.eval_samples},
+            {"test_samples", train.test_samples},
+            {"stop_at", train.stop_at},
+            {"patience", train.patience},
+            {"tests", train.tests}}}};
+}
+
 }  // namespace
 
 std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Registry& registry,
@@ -59,17 +123,25 @@ std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Regis
     trial.config = config::parse_trial(job.config);
     trial.config_yaml = config::emit_yaml(job.config);
     check_device(trial.config);
+    check_kind(trial.config);
     const Options checked_inputs("inputs " + trial.config.inputs,
                                  measure::inputs_specs(trial.config.inputs),
                                  trial.config.inputs_options);
     const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
     trial.options_json = variant->options().to_json();
+    if (is_training(trial.config)) settle_one(trial, registry);
     trial.trial_id = make_trial_id(trials.size() + 1, jobs.size(), trial.config);
     trial.config_hash = trial_hash(trial.config, trial.options_json);
     trial.repro = make_repro(job, context);
     trials.push_back(std::move(trial));
   }
   return trials;
+}
+
+void settle(std::vector<Trial>& trials, const Registry& registry) {
+  for (Trial& trial : trials) {
+    if (is_training(trial.config)) training::settle_training(trial.config, registry);
+  }
 }
 
 void check_devices(const std::vector<Trial>& trials) {
@@ -83,6 +155,7 @@ std::vector<std::string> trial_ids(const std::vector<Trial>& trials) {
 }
 
 std::string canonical_trial(const config::TrialConfig& config, const std::string& options_json) {
+  if (is_training(config)) return canonical_training(config, options_json).dump();
   nlohmann::json inputs_options = nlohmann::json::object();
   for (const auto& [name, value] : config.inputs_options) {
     std::visit([&, &key = name](const auto& v) { inputs_options[key] = v; }, value);
@@ -131,6 +204,7 @@ std::string canonical_trial(const config::TrialConfig& config, const std::string
 }
 
 bool is_search(const config::TrialConfig& config) { return config.kind == "longest"; }
+bool is_training(const config::TrialConfig& config) { return config.direction == "train"; }
 
 std::string trial_hash(const config::TrialConfig& config, const std::string& options_json) {
   return sha256_hex(canonical_trial(config, options_json)).substr(0, kHashDigits);

@@ -20,6 +20,7 @@ struct Trial {
   std::string config_hash;      ///< first 16 hexadecimal digits of SHA-256 over `canonical_trial`
   std::string repro;            ///< shell command that reruns exactly this row
   std::string resume_key = {};  ///< what the row depends on, code included; see resume.h
+  std::string folder = {};      ///< where its files go, absolute; empty = it writes none
 };
 
 /// What a repro command must name besides the overrides. Paths are made absolute.
@@ -34,6 +35,10 @@ struct ReproContext {
 std::vector<Trial> expand_grid(const std::vector<config::Job>& jobs, const Registry& registry,
                                const ReproContext& context);
 
+/// Puts the shapes that a training will see into its config. For trials whose config was read
+/// again. Throws ConfigError.
+void settle(std::vector<Trial>& trials, const Registry& registry);
+
 /// Loads the CUDA half where a trial asks for it. Throws DeviceError where there can be none.
 void check_devices(const std::vector<Trial>& trials);
 
@@ -46,6 +51,9 @@ std::string canonical_trial(const config::TrialConfig& config, const std::string
 
 /// Whether it is a search for the longest sequence instead of a trial that is measured.
 bool is_search(const config::TrialConfig& config);
+
+/// Whether something is learned instead of an operator measured.
+bool is_training(const config::TrialConfig& config);
 
 /// The first 16 hexadecimal digits of SHA-256 over canonical_trial.
 std::string trial_hash(const config::TrialConfig& config, const std::string& options_json);

@@ -139,6 +139,19 @@ TrialResult run_isolated_trial(const Trial& trial, const IsolationContext& conte
     request.time_limit_s = trial.config.time_limit_s + kStartSeconds;
   }
   request.memory_limit_bytes = process_limit(trial.config);
+  std::string begun;  // of a line
+  if (context.on_progress && is_training(trial.config)) {
+    request.on_output = [&](std::string_view bytes) {
+      for (const char c : bytes) {
+        if (c != '\n') {
+          begun += c;
+          continue;
+        }
+        context.on_progress(trial, begun);
+        begun.clear();
+      }
+    };
+  }
   const std::string started_utc = utc_time(std::time(nullptr));
   const std::int64_t kills_before = system_oom_kills();
 

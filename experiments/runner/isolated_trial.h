@@ -2,6 +2,7 @@
 // row with a status and a reason.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct IsolationContext {
   std::vector<std::string> plugins;  ///< loaded by the worker before the trial
   /// The program that is started with the words `worker <this process>`: normally this program.
   std::string program = "/proc/self/exe";
+  /// Called with the lines in which a training says how far it is.
+  std::function<void(const Trial&, const std::string& line)> on_progress = nullptr;
 };
 
 /// Statuses besides those of run_trial: timeout where the worker was still running some seconds

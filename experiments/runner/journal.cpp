@@ -59,7 +59,7 @@ Journal::Journal(const std::filesystem::path& folder, std::vector<std::string> o
 
 void Journal::recover(std::ostream& messages) {
   if (!std::filesystem::exists(path_)) return;
-  const std::string text = read_file(path_);
+  const std::string text = process::read_file(path_);
   JournalContents contents = parse_journal(text);
   const std::string whole = joined(contents.lines);
   if (whole != text) {
@@ -69,8 +69,8 @@ void Journal::recover(std::ostream& messages) {
       messages << damage_message(path_, damage);
     }
     messages << std::flush;
-    if (!kept.empty()) AppendFile(path_.string() + ".torn").append(kept);
-    write_file(path_, whole);
+    if (!kept.empty()) process::AppendFile(path_.string() + ".torn").append(kept);
+    process::write_file(path_, whole);
   }
   for (JournalEntry& entry : contents.entries) keep(std::move(entry));
 }
@@ -122,20 +122,20 @@ void Journal::write_samples() {
   std::string text = kSamplesHeader;
   for (const auto& [rank, last] : last_) text += samples_rows(last.entry);
   samples_.reset();
-  write_file(samples_path_, text);
+  process::write_file(samples_path_, text);
   samples_.emplace(samples_path_);
 }
 
 void Journal::write_csv() const {
   std::string text = analysis::csv_line(analysis::header_row());
   for (const auto& [rank, last] : last_) text += last.csv_line;
-  write_file(csv_path_, text);
+  process::write_file(csv_path_, text);
 }
 
 std::vector<analysis::Record> read_journal(const std::filesystem::path& path) {
   std::string text;
   try {
-    text = read_file(path);
+    text = process::read_file(path);
   } catch (const OutputError& error) {
     throw ConfigError(fmt::format("{} Name the results.jsonl of a run folder.", error.what()));
   }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "analysis/record.h"
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "experiments/runner/journal_lines.h"
 
 namespace attnlab::runner {
@@ -57,8 +57,8 @@ class Journal {
   std::filesystem::path samples_path_;
   std::map<std::string, std::size_t> ranks_;  ///< place of each known trial in the views
   std::map<std::size_t, Last> last_;          ///< the last attempts, by rank
-  std::optional<AppendFile> lines_;
-  std::optional<AppendFile> samples_;
+  std::optional<process::AppendFile> lines_;
+  std::optional<process::AppendFile> samples_;
 };
 
 /// The last attempts of a results.jsonl, one per trial, in the order of their first lines. Throws

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "experiments/runner/sha256.h"
 #include "kernels/core/error.h"
 
@@ -68,10 +68,12 @@ Retry parse_retry(const std::string& name) {
 }
 
 std::string build_id(const std::vector<std::string>& plugins) {
-  std::string digests = sha256_hex(read_file("/proc/self/exe"));
-  for (const std::string& path : loaded_libraries()) digests += sha256_hex(read_file(path));
+  std::string digests = sha256_hex(process::read_file("/proc/self/exe"));
+  for (const std::string& path : loaded_libraries())
+    digests += sha256_hex(process::read_file(path));
   std::set<std::string> plugin_digests;
-  for (const std::string& path : plugins) plugin_digests.insert(sha256_hex(read_file(path)));
+  for (const std::string& path : plugins)
+    plugin_digests.insert(sha256_hex(process::read_file(path)));
   for (const std::string& digest : plugin_digests) digests += digest;
   return sha256_hex(digests);
 }

@@ -13,7 +13,7 @@
 #include <random>
 #include <system_error>
 
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "kernels/core/error.h"
 
 namespace attnlab::runner {
@@ -35,13 +35,13 @@ std::string format_time(ToFields to_fields, std::time_t seconds, const char* for
 /// A folder that did not exist before, so that two runs of the same second never share one.
 fs::path make_dated_folder(const std::string& experiment) {
   const fs::path parent = fs::path(kOutputs) / experiment;
-  make_directories(parent);
+  process::make_directories(parent);
   const std::string stamp = format_time(::localtime_r, std::time(nullptr), "%Y-%m-%d_%H-%M-%S");
   for (int attempt = 1;; ++attempt) {
     const fs::path path = parent / (attempt == 1 ? stamp : fmt::format("{}_{}", stamp, attempt));
     std::error_code error;
     if (fs::create_directory(path, error)) {
-      sync_folder_of(path);
+      process::sync_folder_of(path);
       return path;
     }
     if (error) {
@@ -55,7 +55,7 @@ fs::path make_dated_folder(const std::string& experiment) {
 
 fs::path make_folder(const std::string& dir, const std::string& experiment) {
   if (dir.empty()) return make_dated_folder(experiment);
-  make_directories(dir);
+  process::make_directories(dir);
   return dir;
 }
 
@@ -89,14 +89,15 @@ bool lies_under_outputs(const fs::path& path) {
 
 FolderLock::FolderLock(const fs::path& folder) {
   const fs::path lock = folder / ".lock";
-  fd_ = uninterrupted([&] { return ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
+  fd_ = process::uninterrupted(
+      [&] { return ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
   if (fd_ < 0) {
     throw OutputError(
         fmt::format("[output] cannot create {}: {}. Choose a folder that can be written "
                     "with run.dir=DIR.",
                     lock.string(), std::strerror(errno)));
   }
-  if (uninterrupted([&] { return ::flock(fd_, LOCK_EX | LOCK_NB); }) == 0) return;
+  if (process::uninterrupted([&] { return ::flock(fd_, LOCK_EX | LOCK_NB); }) == 0) return;
   const int error = errno;
   ::close(fd_);
   if (error != EWOULDBLOCK) {
@@ -119,13 +120,13 @@ RunFolder::RunFolder(const std::string& dir, const std::string& experiment)
         "that run (run --resume {0}), choose another folder with run.dir=DIR, or remove this one.",
         path_.string()));
   }
-  make_directories(path_ / "trials");
+  process::make_directories(path_ / "trials");
   if (lies_under_outputs(path_)) link_latest(path_);
 }
 
 RunFolder::RunFolder(Reopened, const fs::path& dir, const std::string& run_id)
     : path_(dir), lock_(path_), run_id_(run_id) {
-  make_directories(path_ / "trials");
+  process::make_directories(path_ / "trials");
 }
 
 RunFolder RunFolder::reopen(const fs::path& dir, const std::string& run_id) {
@@ -134,12 +135,12 @@ RunFolder RunFolder::reopen(const fs::path& dir, const std::string& run_id) {
 
 void RunFolder::write_hydra(const std::string& config_yaml,
                             const std::vector<std::string>& overrides) const {
-  make_directories(path_ / ".hydra");
-  write_file(path_ / ".hydra" / "config.yaml", config_yaml);
+  process::make_directories(path_ / ".hydra");
+  process::write_file(path_ / ".hydra" / "config.yaml", config_yaml);
   // A JSON string is a YAML string too.
   std::string lines = overrides.empty() ? "[]\n" : "";
   for (const std::string& word : overrides) lines += "- " + nlohmann::json(word).dump() + "\n";
-  write_file(path_ / ".hydra" / "overrides.yaml", lines);
+  process::write_file(path_ / ".hydra" / "overrides.yaml", lines);
 }
 
 void RunFolder::write_environment(const std::string& json) const {
@@ -147,12 +148,12 @@ void RunFolder::write_environment(const std::string& json) const {
   for (int part = 2; fs::exists(path); ++part) {
     path = path_ / fmt::format("environment-{}.json", part);
   }
-  write_file(path, json);
+  process::write_file(path, json);
 }
 
 void RunFolder::write_log(const std::string& trial_id, const std::string& text) const {
-  make_directories(path_ / "trials" / trial_id);
-  write_file(path_ / "trials" / trial_id / "log.txt", text);
+  process::make_directories(path_ / "trials" / trial_id);
+  process::write_file(path_ / "trials" / trial_id / "log.txt", text);
 }
 
 std::string utc_time(std::int64_t seconds) {

@@ -2,6 +2,8 @@
 //
 //   results.csv  results.jsonl  samples.csv  jobs.jsonl  environment.json
 //   .hydra/config.yaml  .hydra/overrides.yaml  trials/<trial_id>/log.txt
+//   of trainings: curves.csv  evaluations.csv
+//   trials/<trial_id>/{curve.csv,evaluations.csv,weights.pt}
 #pragma once
 
 #include <cstdint>

@@ -13,6 +13,7 @@
 #include "experiments/runner/journal.h"
 #include "experiments/runner/progress.h"
 #include "experiments/runner/resume.h"
+#include "experiments/runner/training_files.h"
 #include "experiments/runner/trial_text.h"
 #include "kernels/core/error.h"
 
@@ -58,6 +59,7 @@ class Workers {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (failure_) return;
     folder_.write_log(trial.trial_id, log_text(trial, result));
+    if (is_training(trial.config)) write_training_tables(folder_);
     journal_.append({result.record, result.samples_ms, trial.resume_key, result.notes});
     progress_.finish(trial_label(trial.config), outcome_text(result.record));
   }

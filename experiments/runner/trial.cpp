@@ -7,11 +7,13 @@
 #include <chrono>
 #include <ctime>
 #include <exception>
+#include <iostream>
 #include <thread>
 #include <utility>
 
 #include "experiments/measure/measure_trial.h"
 #include "experiments/runner/run_folder.h"
+#include "experiments/training/train_trial.h"
 
 namespace attnlab::runner {
 namespace {
@@ -71,6 +73,25 @@ std::string first_line(const char* text) {
   return message.substr(0, message.find('\n'));
 }
 
+TrialResult measure_operator(const Trial& trial, const Registry& registry, Pinning pinning) {
+  const Problem problem = make_problem(trial.config);
+  const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
+  at::set_num_threads(problem.threads);
+  measure::TrialMeasurement measured = measure::measure_trial(
+      *variant, problem, measure_options(trial.config, pinning), inputs_request(trial.config));
+  return {std::move(measured.record), std::move(measured.samples_ms), std::move(measured.notes)};
+}
+
+TrialResult train_here(const Trial& trial, const Registry& registry) {
+  at::set_num_threads(effective_threads(trial.config.threads));
+  training::TrainTrialOptions options;
+  options.identity = trial.resume_key;
+  options.folder = trial.folder;
+  options.report = [](const std::string& line) { std::cerr << line + "\n" << std::flush; };
+  training::TrainTrialResult trained = training::train_trial(trial.config, registry, options);
+  return {std::move(trained.record), std::move(trained.samples_ms), std::move(trained.notes)};
+}
+
 /// The row keeps what was measured of memory and error; its times are not those of a passed trial.
 void mark_timeout(double limit_s, TrialResult& result) {
   analysis::Record& record = result.record;
@@ -118,13 +139,11 @@ TrialResult measure_here(const Trial& trial, const Registry& registry, Pinning p
   const std::string started_utc = utc_time(std::time(nullptr));
   TrialResult result;
   try {
-    const Problem problem = make_problem(trial.config);
-    const auto variant = registry.make(trial.config.variant, trial.config.variant_options);
-    at::set_num_threads(problem.threads);
-    measure::TrialMeasurement measured = measure::measure_trial(
-        *variant, problem, measure_options(trial.config, pinning), inputs_request(trial.config));
-    result = {std::move(measured.record), std::move(measured.samples_ms),
-              std::move(measured.notes)};
+    if (is_training(trial.config)) {
+      result = train_here(trial, registry);
+    } else {
+      result = measure_operator(trial, registry, pinning);
+    }
   } catch (const std::exception& error) {
     result = {};
     result.record.status = analysis::Status::kFailed;

@@ -29,6 +29,8 @@ auto decode(const std::string& text, const char* what, const F& from_json) {
 std::string encode_task(const WorkerTask& task) {
   return Json{{"config", task.trial.config_yaml},
               {"trial_id", task.trial.trial_id},
+              {"resume_key", task.trial.resume_key},
+              {"folder", task.trial.folder},
               {"plugins", task.plugins}}
       .dump();
 }
@@ -40,6 +42,8 @@ WorkerTask decode_task(const std::string& text) {
     task.trial.config =
         config::parse_trial(config::parse_yaml(task.trial.config_yaml, "config of the trial"));
     task.trial.trial_id = object.at("trial_id").get<std::string>();
+    task.trial.resume_key = object.at("resume_key").get<std::string>();
+    task.trial.folder = object.at("folder").get<std::string>();
     task.plugins = object.at("plugins").get<std::vector<std::string>>();
     return task;
   });

@@ -14,6 +14,15 @@ constexpr std::uint64_t kMostTries = 1000;
 
 }  // namespace
 
+const char* metric_name(Metric metric) {
+  switch (metric) {
+    case Metric::kAccuracy: return "accuracy";
+    case Metric::kExactMatch: return "exact_match";
+    case Metric::kBitsPerByte: return "bits_per_byte";
+  }
+  return "unknown";
+}
+
 const char* split_name(Split split) {
   constexpr const char* kNames[] = {"train", "validation", "test"};
   return kNames[static_cast<std::size_t>(split)];

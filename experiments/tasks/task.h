@@ -43,6 +43,16 @@ struct Shortcut {
   std::function<std::int64_t(std::span<const std::int32_t> inputs, std::size_t position)> value;
 };
 
+/// How answers are scored.
+enum class Metric {
+  kAccuracy,     ///< part of the answers that are right
+  kExactMatch,   ///< part of the samples whose answers are all right
+  kBitsPerByte,  ///< -log2 of the probability of the right byte, the mean over positions
+};
+
+/// "accuracy", "exact_match", "bits_per_byte".
+const char* metric_name(Metric metric);
+
 /// Immutable after construction; every function may be called by several threads at once.
 class Task {
  public:
@@ -57,6 +67,9 @@ class Task {
   /// How many samples a part has.
   virtual std::uint64_t size(Split) const { return std::numeric_limits<std::uint64_t>::max(); }
 
+  /// A whole part as one sequence, for models that count; empty where a part is none.
+  virtual std::vector<std::int32_t> corpus(Split) const { return {}; }
+
   /// The text of each token, in the order of ids. Labels are such ids, too.
   virtual std::vector<std::string> vocabulary() const = 0;
   /// How many different labels are possible where one is asked.
@@ -65,6 +78,7 @@ class Task {
   double chance() const { return 1.0 / static_cast<double>(answers()); }
   /// A sample counts as right only where all of its answers are.
   virtual bool exact_match() const { return false; }
+  virtual Metric metric() const { return exact_match() ? Metric::kExactMatch : Metric::kAccuracy; }
   /// Beside the most frequent label, which every task is measured against.
   virtual std::vector<Shortcut> shortcuts() const { return {}; }
   /// How far back one must look: the index of the latest input that the label at `position` can be

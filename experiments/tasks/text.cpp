@@ -88,6 +88,15 @@ class Text : public Task {
     return (bytes_of(split) - 1) / seqlen_;
   }
 
+  std::vector<std::int32_t> corpus(Split split) const override {
+    std::vector<std::int32_t> bytes;
+    const std::size_t begin = borders_[static_cast<std::size_t>(split)];
+    for (std::size_t i = begin; i < begin + bytes_of(split); ++i) {
+      bytes.push_back(static_cast<unsigned char>(text_[i]));
+    }
+    return bytes;
+  }
+
   std::vector<std::string> vocabulary() const override {
     std::vector<std::string> tokens;
     for (int byte = 0; byte < 256; ++byte) {
@@ -99,6 +108,7 @@ class Text : public Task {
   }
 
   std::int64_t answers() const override { return 256; }
+  Metric metric() const override { return Metric::kBitsPerByte; }
 
   std::vector<Shortcut> shortcuts() const override {
     std::vector<Shortcut> orders;

@@ -28,7 +28,7 @@ MAY_INCLUDE = {
 # External headers and the only folders that may include them.
 ONLY_IN = {
     r"(torch|ATen|c10)/": ["kernels/ops", "variants", "experiments/measure", "experiments/models",
-                           "experiments/runner", "experiments/tasks", "experiments/cli",
+                           "experiments/runner", "experiments/training", "experiments/tasks", "experiments/cli",
                            "experiments/bench", "experiments/main.cpp", "tests"],
     r"yaml-cpp/": ["experiments/config", "tests/experiments/config"],
     r"benchmark/": ["experiments/measure", "experiments/bench"],

@@ -56,6 +56,7 @@ TEST(ShippedConfigsTest, DefaultConfigIsTheTablesDefaults) {
   const Tree config = shipped({})[0].config;
   Tree table = Tree::of_map({});
   for (const KeySpec& spec : key_specs()) {
+    if (spec.path == "task.name") continue;  // of a group, from which nothing is chosen
     table = table.with_path(spec.path, parse_yaml(spec.default_text, "table"));
   }
   EXPECT_EQ(emit_yaml(config), [&] {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/config/load_yaml.h"
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "experiments/runner/journal_lines.h"
 #include "kernels/core/error.h"
 #include "tests/experiments/runner/temporary_folder.h"
@@ -85,7 +85,7 @@ TEST(FrozenRun, AnyCutOrFlippedBitIsRefusedWithItsLine) {
 
 TEST(FrozenRun, ALaterFormatIsRefused) {
   const TemporaryFolder folder;
-  write_file("jobs.jsonl", seal_line({{"format", 99}}));
+  process::write_file("jobs.jsonl", seal_line({{"format", 99}}));
   EXPECT_THAT(refusal("."), HasSubstr("has format 99"));
 }
 

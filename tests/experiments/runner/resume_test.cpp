@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "kernels/core/error.h"
 #include "tests/experiments/runner/temporary_folder.h"
 
@@ -125,11 +125,11 @@ TEST(Resume, TheBuildDependsOnTheBytesOfPlugins) {
   const TemporaryFolder folder;
   const std::string program = build_id({});
   EXPECT_EQ(build_id({}), program);
-  write_file("a.so", "one");
+  process::write_file("a.so", "one");
   const std::string with_plugin = build_id({"a.so"});
   EXPECT_NE(with_plugin, program);
   EXPECT_EQ(build_id({"a.so", "a.so"}), with_plugin);
-  write_file("a.so", "two");
+  process::write_file("a.so", "two");
   EXPECT_NE(build_id({"a.so"}), with_plugin);
   EXPECT_THROW(build_id({"missing.so"}), OutputError);
 }

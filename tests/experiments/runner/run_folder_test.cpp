@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 #include "kernels/core/error.h"
 #include "tests/experiments/runner/temporary_folder.h"
 
@@ -52,15 +52,15 @@ TEST(RunFolder, ASecondRunnerIsRefusedWhileTheFirstLives) {
 
 TEST(RunFolder, EarlierResultsAreNeverOverwritten) {
   const TemporaryFolder folder;
-  make_directories("run");
-  write_file("run/results.jsonl", "{}\n");
+  process::make_directories("run");
+  process::write_file("run/results.jsonl", "{}\n");
   EXPECT_THROW(RunFolder("run", "none"), ConfigError);
   EXPECT_EQ(read_text("run/results.jsonl"), "{}\n");
 }
 
 TEST(RunFolder, AFolderThatCannotBeMadeIsAnOutputError) {
   const TemporaryFolder folder;
-  write_file("file", "in the way");
+  process::write_file("file", "in the way");
   EXPECT_THROW(RunFolder("file/run", "none"), OutputError);
   EXPECT_THROW(RunFolder("/proc/attnlab", "none"), OutputError);
 }

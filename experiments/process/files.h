@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace attnlab::runner {
+namespace attnlab::process {
 
 /// The result of a system call, made again where a signal came between.
 template <class F>
@@ -50,4 +50,4 @@ class AppendFile {
   bool failed_ = false;
 };
 
-}  // namespace attnlab::runner
+}  // namespace attnlab::process

@@ -1,12 +1,15 @@
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 
 #include <gtest/gtest.h>
 
 #include "kernels/core/error.h"
 #include "tests/experiments/runner/temporary_folder.h"
 
-namespace attnlab::runner {
+namespace attnlab::process {
 namespace {
+
+using runner::read_text;
+using runner::TemporaryFolder;
 
 TEST(Files, WriteFileReplacesAndLeavesNoTemporary) {
   const TemporaryFolder folder;
@@ -43,4 +46,4 @@ TEST(Files, AppendToAFullDeviceIsAnOutputError) {
 }
 
 }  // namespace
-}  // namespace attnlab::runner
+}  // namespace attnlab::process

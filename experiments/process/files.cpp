@@ -1,4 +1,4 @@
-#include "experiments/runner/files.h"
+#include "experiments/process/files.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 #include "kernels/core/error.h"
 
-namespace attnlab::runner {
+namespace attnlab::process {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, int error) {
@@ -138,4 +138,4 @@ void AppendFile::append(std::string_view text) {
   failed_ = false;
 }
 
-}  // namespace attnlab::runner
+}  // namespace attnlab::process

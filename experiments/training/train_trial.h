@@ -1,0 +1,41 @@
+// A whole trial of `direction: train`: learn the task, choose the learning rate, test once.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "analysis/record.h"
+#include "experiments/config/schema.h"
+#include "variants/api/registry.h"
+
+namespace attnlab::training {
+
+struct TrainTrialOptions {
+  std::string identity;  ///< of the trial and the program; a checkpoint of another one is not used
+  /// Where curve.csv, evaluations.csv and weights.pt are written, and the checkpoint while it
+  /// trains; empty = nowhere.
+  std::filesystem::path folder;
+  std::function<void(const std::string&)> report = [](const std::string&) {};
+};
+
+struct TrainTrialResult {
+  /// status, reason, kernel, time_* (of an update), samples, peak_bytes, task, metric,
+  /// metric_value, metric_ci, train_tokens_per_s. The others are the caller's.
+  analysis::Record record;
+  std::vector<double> samples_ms;  ///< of the last updates
+  std::string notes;               ///< a JSON object: {"training": {"lr": 0.001, ...}}
+};
+
+/// What goes wrong is a status and a reason, as in measure_trial; ConfigError and OutputError are
+/// thrown on. Threads are the caller's affair.
+TrainTrialResult train_trial(const config::TrialConfig& config, const Registry& registry,
+                             const TrainTrialOptions& options);
+
+/// The headers of curve.csv and evaluations.csv.
+inline constexpr const char* kCurveHeader = "lr,step,learning_rate,loss,gradient_norm,validation\n";
+inline constexpr const char* kEvaluationsHeader =
+    "test,answered_by,slice,metric,value,ci,samples\n";
+
+}  // namespace attnlab::training
