@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "analysis/format.h"
@@ -147,6 +149,12 @@ bool has_value(const Section& section, const Block& block) {
   return false;
 }
 
+/// "full a=1 model.depth=3" as words.
+std::vector<std::string> words_of(const std::string& label) {
+  std::istringstream stream(label);
+  return {std::istream_iterator<std::string>(stream), {}};
+}
+
 /// Long options are shown only where they tell rows of one variant apart.
 std::string row_label(const Block& block, const std::string& label) {
   const std::string variant = label.substr(0, label.find(' '));
@@ -154,7 +162,8 @@ std::string row_label(const Block& block, const std::string& label) {
     return other.substr(0, other.find(' ')) == variant;
   };
   const bool needed = std::count_if(block.labels.begin(), block.labels.end(), same_variant) > 1;
-  return needed || display_width(label) <= kLabelWidth ? label : variant;
+  const std::string shown = without_common_model(label, block.labels);
+  return needed || display_width(shown) <= kLabelWidth ? shown : variant;
 }
 
 TextTable section_rows(const Section& section, const Block& block,
@@ -206,6 +215,19 @@ std::string variant_label(const Record& record) {
         fmt::format(" {}={}", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
   return label;
+}
+
+std::string without_common_model(const std::string& label, std::span<const std::string> all) {
+  std::string kept;
+  for (const std::string& word : words_of(label)) {
+    const bool common =
+        word.starts_with("model.") && std::ranges::all_of(all, [&](const std::string& other) {
+          const std::vector<std::string> words = words_of(other);
+          return std::ranges::find(words, word) != words.end();
+        });
+    if (!common) kept += (kept.empty() ? "" : " ") + word;
+  }
+  return kept;
 }
 
 std::string summary_table(std::span<const Record> records) {

@@ -9,6 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "analysis/csv.h"
+#include "analysis/evaluations_table.h"
 #include "analysis/summary.h"
 #include "experiments/cli/output.h"
 #include "experiments/config/emit_yaml.h"
@@ -82,6 +84,15 @@ std::string retry_line(const std::vector<analysis::Record>& records,
   return fmt::format("run them again with: {}\n", runner::resume_command(folder, retry));
 }
 
+/// What trainings reached, beside what is reached without learning; "" where nothing was learned.
+std::string learned_text(const std::vector<analysis::Record>& records,
+                         const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "evaluations.csv";
+  if (!std::filesystem::exists(path)) return {};
+  const std::string table = analysis::evaluations_table(records, analysis::read_csv(path));
+  return table.empty() ? "" : "\n" + table;
+}
+
 }  // namespace
 
 int print_trials(const std::vector<runner::Trial>& trials) {
@@ -151,7 +162,7 @@ void print_plan(const runner::ResumePlan& plan, std::size_t trials,
 int report_outcome(const runner::RunOutcome& outcome, const std::filesystem::path& folder) {
   const std::string failures = failure_summary(outcome.records);
   std::cerr << failures << std::flush;
-  write_stdout(analysis::summary_table(outcome.records) +
+  write_stdout(analysis::summary_table(outcome.records) + learned_text(outcome.records, folder) +
                fmt::format("results: {}\n", outcome.csv_path.string()));
   std::cerr << noise_line(outcome.records) << retry_line(outcome.records, folder) << std::flush;
   return failures.empty() ? 0 : kExitSomeFailed;

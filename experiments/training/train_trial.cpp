@@ -61,14 +61,18 @@ std::vector<std::pair<std::string, Score>> levels_of(const tasks::Task& task,
   return found;
 }
 
-/// The share of answers whose evidence is no further back than the window of the variant: what its
-/// layers can know without handing on.
-std::optional<double> reach_of(const tasks::Task& task, const config::TrialConfig& config,
-                               std::int64_t samples) {
+/// Tokens that a layer of the variant looks back, where it has a window.
+std::optional<std::int64_t> window_of(const config::TrialConfig& config) {
   const auto window = config.variant_options.find("window");
   if (window == config.variant_options.end()) return std::nullopt;
   const auto* const size = std::get_if<std::int64_t>(&window->second);
-  if (size == nullptr) return std::nullopt;
+  return size == nullptr ? std::nullopt : std::optional(*size);
+}
+
+/// The share of answers whose evidence is no further back than `reach`; nothing where that cannot
+/// be said of every answer.
+std::optional<double> share_within(const tasks::Task& task, std::int64_t reach,
+                                   std::int64_t samples) {
   std::int64_t answers = 0, near = 0;
   for (std::int64_t i = 0; i < samples; ++i) {
     const tasks::Sample sample = task.graded(tasks::Split::kTest, static_cast<std::uint64_t>(i));
@@ -78,7 +82,7 @@ std::optional<double> reach_of(const tasks::Task& task, const config::TrialConfi
       const auto evidence = task.evidence(sample.inputs, position);
       if (!evidence) return std::nullopt;
       ++answers;
-      near += static_cast<std::int64_t>(position - *evidence) <= *size ? 1 : 0;
+      near += static_cast<std::int64_t>(position - *evidence) <= reach ? 1 : 0;
     }
   }
   if (answers == 0) return std::nullopt;
@@ -104,11 +108,7 @@ class Tests {
       csv_ += evaluation_line(test, name, score);
       if (test.empty()) levels_[name] = score.value;
     }
-    if (const auto reach = reach_of(task, config_, samples)) {
-      const double none = std::numeric_limits<double>::quiet_NaN();
-      csv_ += evaluation_line(test, "reach_of_window", {"", "accuracy", *reach, none, samples});
-      if (test.empty()) levels_["reach_of_window"] = *reach;
-    }
+    add_reach(test, task, samples);
   }
 
   const Score& main() const { return *main_; }
@@ -116,6 +116,21 @@ class Tests {
   const nlohmann::ordered_json& levels() const { return levels_; }
 
  private:
+  /// What one layer can know at once, and what all of them can hand on.
+  void add_reach(const std::string& test, const tasks::Task& task, std::int64_t samples) {
+    const auto window = window_of(config_);
+    if (!window) return;
+    const auto layers = static_cast<std::int64_t>(model_->blocks().size());
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    for (const auto& [name, reach] :
+         {std::pair{"reach_of_window", *window}, std::pair{"reach_of_layers", layers * *window}}) {
+      const auto share = share_within(task, reach, samples);
+      if (!share) return;
+      csv_ += evaluation_line(test, name, {"", "accuracy", *share, none, samples});
+      if (test.empty()) levels_[name] = *share;
+    }
+  }
+
   const config::TrialConfig& config_;
   SequenceModel& model_;
   std::optional<Score> main_;

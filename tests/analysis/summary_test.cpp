@@ -109,6 +109,14 @@ TEST(SummaryTest, LongOptionsShowOnlyWhereTheyTellRowsApart) {
   EXPECT_THAT(summary_table(records), HasSubstr("linear feature_map=relu normalize=true"));
 }
 
+TEST(SummaryTest, WhatAllModelsHaveInCommonIsNotShown) {
+  std::vector<Record> records = {row("full", 256, 1), row("linear", 256, 1)};
+  records[0].options = R"({"model.dim":128,"model.depth":3})";
+  records[1].options = R"({"model.dim":128,"model.depth":4})";
+  EXPECT_THAT(summary_table(records), HasSubstr("  full model.depth=3"));
+  EXPECT_THAT(summary_table(records), Not(HasSubstr("model.dim")));
+}
+
 TEST(SummaryTest, NoRecordsNoTable) { EXPECT_EQ(summary_table({}), ""); }
 
 TEST(SummaryTest, LabelSurvivesOptionsThatAreNoJson) {
