@@ -1,23 +1,24 @@
 #include "experiments/measure/accuracy.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/nonzero.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "experiments/measure/gradients.h"
 #include "experiments/measure/random.h"
+#include "experiments/measure/sampled_formula.h"
 #include "variants/api/softmax_reference.h"
 #include "variants/api/unit_roundoff.h"
 
@@ -26,93 +27,50 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kZeroWithinRounding = 1e-6;
-constexpr double kScoreBlockBytes = 64.0 * 1024 * 1024;
-
-/// out (sampled rows), dq, dk, dv.
-constexpr std::size_t kQuantities = 4;
 constexpr std::array kNames = {"out", "dq", "dk", "dv"};
-using Quantities = std::array<at::Tensor, kQuantities>;
-using Formula = std::function<at::Tensor(const Inputs&, const at::Tensor& rows)>;
 
-double norm(const at::Tensor& tensor) {
+double l2_norm(const at::Tensor& tensor) {
   return at::linalg_vector_norm(tensor.to(at::kDouble)).item<double>();
 }
 
 /// Root mean square of the rows' norms.
 double row_norm(const at::Tensor& tensor) {
-  return norm(tensor) / std::sqrt(static_cast<double>(tensor.numel() / tensor.size(-1)));
+  return l2_norm(tensor) / std::sqrt(static_cast<double>(tensor.numel() / tensor.size(-1)));
 }
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
-/// Batch item `b` (all of them for b < 0) at another dtype.
-Inputs slice(const Inputs& inputs, std::int64_t b, at::ScalarType dtype) {
-  Inputs part = inputs;
-  for (at::Tensor* tensor : {&part.q, &part.k, &part.v}) {
-    *tensor = (b < 0 ? *tensor : tensor->narrow(0, b, 1)).detach().to(dtype);
-  }
-  return part;
-}
+/// grad_out of the sampled rows, float64, in two parts that add up to it; undefined = none.
+struct GradRows {
+  at::Tensor several;  ///< of rows whose output depends on their query
+  at::Tensor flat;     ///< of those where dq is zero, such as a row that sees one key
+};
 
-/// Evaluates `formula` on the rows at `dtype`; gradients too where `grad_rows` (float64) is
-/// defined. Everything comes back as float64.
-Quantities evaluate(const Formula& formula, const Inputs& inputs, const at::Tensor& rows,
-                    const at::Tensor& grad_rows, at::ScalarType dtype) {
-  const auto options = at::TensorOptions(at::kDouble).device(inputs.q.device());
-  const std::int64_t count = rows.size(0);
-  const std::int64_t heads = inputs.q.size(1);
-  Quantities all;
-  all[0] = at::zeros({inputs.q.size(0), heads, count, inputs.v.size(3)}, options);
-  if (grad_rows.defined()) {
-    all[1] = at::zeros_like(inputs.q, options);
-    all[2] = at::zeros_like(inputs.k, options);
-    all[3] = at::zeros_like(inputs.v, options);
-  }
-  // Extra inputs have shapes of their own, so a batch with them cannot be cut.
-  const bool cut = inputs.extra.empty();
-  const double row_bytes = 8.0 * static_cast<double>(heads * inputs.k.size(2)) *
-                           static_cast<double>(cut ? 1 : inputs.q.size(0));
-  const auto block =
-      std::clamp(static_cast<std::int64_t>(kScoreBlockBytes / row_bytes), std::int64_t{1}, count);
-  for (std::int64_t b = cut ? 0 : -1; b < (cut ? inputs.q.size(0) : 0); ++b) {
-    const Inputs part = slice(inputs, b, dtype);
-    const auto of_batch = [&](const at::Tensor& tensor) {
-      return b < 0 ? tensor : tensor.narrow(0, b, 1);
-    };
-    for (std::int64_t begin = 0; begin < count; begin += block) {
-      const std::int64_t size = std::min(block, count - begin);
-      const Inputs leaves = grad_rows.defined() ? with_gradients(part) : part;
-      const at::Tensor out = formula(leaves, rows.narrow(0, begin, size));
-      of_batch(all[0]).narrow(2, begin, size).copy_(out.detach());
-      if (!grad_rows.defined()) continue;
-      const auto grad = of_batch(grad_rows).narrow(2, begin, size).to(dtype);
-      const Gradients grads = backward(out, leaves, grad);
-      for (std::size_t i = 0; i < grads.size(); ++i) of_batch(all[i + 1]).add_(grads[i]);
-    }
-  }
-  return all;
-}
+struct VariantResult {
+  at::Tensor out;            ///< sampled rows
+  Gradients gradients;       ///< of the rows in GradRows::several
+  Gradients flat_gradients;  ///< of those in GradRows::flat
+  bool finite = true;        ///< the whole of out
+};
 
 /// What the variant itself gives: sampled rows of out, whole gradients.
-Quantities run_variant(const Variant& variant, const Inputs& inputs, const at::Tensor& rows,
-                       const at::Tensor& grad_out, bool& finite) {
-  Quantities all;
-  if (!grad_out.defined()) {
-    const at::NoGradGuard no_grad;
-    const at::Tensor out = variant.forward(inputs).out;
-    finite = is_finite(out);
-    all[0] = out.index_select(2, rows);
-    return all;
-  }
-  const Inputs leaves = with_gradients(inputs);
+VariantResult run_variant(const Variant& variant, const Inputs& inputs, const at::Tensor& rows,
+                          const GradRows& grad_rows) {
+  VariantResult result;
+  const bool with_backward = grad_rows.several.defined();
+  const Inputs leaves = with_backward ? with_gradients(inputs) : inputs;
+  const at::AutoGradMode grad_mode(with_backward);
   const at::Tensor out = variant.forward(leaves).out;
-  finite = is_finite(out.detach());
-  all[0] = out.detach().index_select(2, rows);
-  const at::Tensor masked =
-      at::zeros_like(grad_out).index_copy_(2, rows, grad_out.index_select(2, rows));
-  const Gradients grads = backward(out, leaves, masked);
-  std::copy(grads.begin(), grads.end(), all.begin() + 1);
-  return all;
+  result.finite = is_finite(out.detach());
+  result.out = out.detach().index_select(2, rows);
+  const auto gradients_of = [&](const at::Tensor& part, bool keep_graph) {
+    const at::Tensor grad_out =
+        at::zeros_like(out.detach()).index_copy_(2, rows, part.to(out.scalar_type()));
+    return backward(out, leaves, grad_out, keep_graph);
+  };
+  if (grad_rows.flat.defined()) result.flat_gradients = gradients_of(grad_rows.flat, true);
+  if (with_backward) result.gradients = gradients_of(grad_rows.several, false);
+  return result;
 }
 
 /// Sizes of the sums of absolute terms that make each quantity: what rounding errors scale with
@@ -123,19 +81,81 @@ std::array<double, kQuantities> term_norms(const Inputs& inputs, const at::Tenso
   std::array<double, kQuantities> terms = {};
   terms[0] = row_norm(inputs.v) * std::sqrt(static_cast<double>(out_rows));
   if (!grad_rows.defined()) return terms;
-  const double score = scale * norm(grad_rows) * row_norm(inputs.v);
+  const double score = scale * l2_norm(grad_rows) * row_norm(inputs.v);
   terms[1] = score * row_norm(inputs.k);
   terms[2] = score * row_norm(inputs.q);
-  terms[3] = norm(grad_rows);
+  terms[3] = l2_norm(grad_rows);
   return terms;
 }
 
 double relative_error(const at::Tensor& result, const at::Tensor& reference, double terms) {
   if (!is_finite(result)) return kInfinity;
-  const double difference = norm(result.to(at::kDouble).sub(reference));
+  const double difference = l2_norm(result.to(at::kDouble).sub(reference));
   if (difference == 0) return 0;
-  const double size = norm(reference);
+  const double size = l2_norm(reference);
   return difference / (size > kZeroWithinRounding * terms ? size : terms);
+}
+
+/// Takes the rows whose exact dq is zero within rounding out of `grad_rows` and their share out of
+/// `exact`; returns that share. Nothing happens where no row or every row is of this kind.
+Quantities split_flat_rows(const Formula& formula, const Inputs& inputs, const at::Tensor& rows,
+                           double scale, GradRows& grad_rows, Quantities& exact) {
+  const auto norms = [](const at::Tensor& x) { return at::linalg_vector_norm(x, 2, {-1}, true); };
+  const double terms = scale * row_norm(inputs.v) * row_norm(inputs.k);
+  const at::Tensor flat = norms(exact[1].index_select(2, rows)) <=
+                          norms(grad_rows.several) * (kZeroWithinRounding * terms);
+  if (!flat.any().item<bool>() || flat.all().item<bool>()) return {};
+  grad_rows.flat = grad_rows.several * flat;
+  grad_rows.several = grad_rows.several * flat.logical_not();
+  const at::Tensor chosen = flat.any(3).any(1).any(0).nonzero().flatten();
+  const Quantities share = evaluate(formula, inputs, rows.index_select(0, chosen),
+                                    grad_rows.flat.index_select(2, chosen), at::kDouble);
+  for (std::size_t i = 1; i < kQuantities; ++i) exact[i].sub_(share[i]);
+  return share;
+}
+
+/// Collects the ratios of errors to what they are compared with.
+class Gate {
+ public:
+  explicit Gate(AccuracyResult& result) : result_(result) {}
+
+  /// `error` against `yardstick`; `rows` and `against` describe the two for the reason.
+  void compare(std::size_t quantity, double error, double yardstick, const char* rows,
+               const char* against) {
+    if (std::isnan(error)) error = kInfinity;  // the reference itself is not finite
+    const double ratio = error / yardstick;
+    const double allowed = quantity == 0 ? kMaxOutRatio : kMaxGradRatio;
+    result_.error_ratio = std::max(result_.error_ratio, ratio);
+    report(quantity, error);
+    if (ratio <= allowed || ratio / allowed <= worst_) return;
+    worst_ = ratio / allowed;
+    result_.passed = false;
+    result_.reason = fmt::format(
+        "{}{}: relative L2 error {:.3g} against float64 is {:.3g} times {} ({:.3g}); allowed: {:g}",
+        kNames[quantity], rows, error, ratio, against, yardstick, allowed);
+  }
+
+ private:
+  void report(std::size_t quantity, double error) {
+    const auto raise = [error](std::optional<double>& to) { to = std::max(to.value_or(0), error); };
+    if (quantity == 0) result_.error_out = error;
+    if (quantity == 1) raise(result_.error_dq);
+    if (quantity == 2) raise(result_.error_dk);
+    if (quantity == 3) raise(result_.error_dv);
+  }
+
+  AccuracyResult& result_;
+  double worst_ = -1;
+};
+
+/// Probabilistic bound of the rounding error of an inner product over a head's dimensions, relative
+/// to the sum of its absolute terms: sqrt(n) u (Higham and Mary 2019, A new approach to
+/// probabilistic rounding error analysis, SIAM J. Sci. Comput. 41). 16-bit types are summed in
+/// float32 and rounded once.
+double inner_product_bound(const Problem& problem) {
+  const auto sums = problem.dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const auto dims = static_cast<double>(std::max(problem.head_dim, problem.head_dim_v));
+  return std::max(unit_roundoff(problem.dtype), std::sqrt(dims) * unit_roundoff(sums));
 }
 
 }  // namespace
@@ -164,47 +184,48 @@ AccuracyResult measure_accuracy(const Variant& variant, const Inputs& inputs,
                                 const AccuracyOptions& options) {
   const at::Tensor rows =
       sample_rows(problem.seqlen_q, options.rows, options.seed).to(inputs.q.device());
+  const double scale = problem.scale_or_default();
   const bool with_backward = problem.with_backward();
-  const at::Tensor grad = with_backward ? grad_out : at::Tensor();
-  const at::Tensor grad_rows =
-      with_backward ? grad_out.index_select(2, rows).to(at::kDouble) : at::Tensor();
-
-  bool finite = true;
-  const Quantities result = run_variant(variant, inputs, rows, grad, finite);
   const Formula formula = [&](const Inputs& part, const at::Tensor& part_rows) {
     return variant.reference(part, part_rows);
   };
-  const Quantities exact = evaluate(formula, inputs, rows, grad_rows, at::kDouble);
+  GradRows grad_rows;
+  if (with_backward) grad_rows.several = grad_out.index_select(2, rows).to(at::kDouble);
+  Quantities exact = evaluate(formula, inputs, rows, grad_rows.several, at::kDouble);
+  Quantities flat;
+  if (with_backward) flat = split_flat_rows(formula, inputs, rows, scale, grad_rows, exact);
+
+  const VariantResult result = run_variant(variant, inputs, rows, grad_rows);
+  AccuracyResult accuracy;
+  Gate gate(accuracy);
+  const std::int64_t out_rows = problem.batch * problem.heads * rows.size(0);
+  if (grad_rows.flat.defined()) {
+    const auto terms = term_norms(inputs, grad_rows.flat, scale, out_rows);
+    for (std::size_t i = 1; i < kQuantities; ++i) {
+      const at::Tensor& gradient = result.flat_gradients[i - 1];
+      const double error = is_finite(gradient)
+                               ? l2_norm(gradient.to(at::kDouble).sub_(flat[i])) / terms[i]
+                               : kInfinity;
+      gate.compare(i, error, inner_product_bound(problem), " of rows whose dq is zero",
+                   "the bound of an inner product's");
+    }
+    flat = {};
+  }
+
   const bool is_double = problem.dtype == at::kDouble;
   const Quantities plain =
-      evaluate(formula, inputs, rows, grad_rows, is_double ? at::kFloat : problem.dtype);
-  const auto terms = term_norms(inputs, grad_rows, problem.scale_or_default(),
-                                problem.batch * problem.heads * rows.size(0));
-
-  AccuracyResult accuracy;
+      evaluate(formula, inputs, rows, grad_rows.several, is_double ? at::kFloat : problem.dtype);
+  const auto terms = term_norms(inputs, grad_rows.several, scale, out_rows);
   const double floor = unit_roundoff(problem.dtype);
-  double worst = -1;
   for (std::size_t i = 0; i < (with_backward ? kQuantities : 1); ++i) {
     const double error =
-        i == 0 && !finite ? kInfinity : relative_error(result[i], exact[i], terms[i]);
+        i == 0 && !result.finite
+            ? kInfinity
+            : relative_error(i == 0 ? result.out : result.gradients[i - 1], exact[i], terms[i]);
     double plain_error = relative_error(plain[i], exact[i], terms[i]) * (is_double ? 0x1p-29 : 1.0);
     // A plain formula that overflows is no yardstick.
     plain_error = std::isfinite(plain_error) ? std::max(plain_error, floor) : floor;
-    const double ratio = error / plain_error;
-    const double allowed = i == 0 ? kMaxOutRatio : kMaxGradRatio;
-    accuracy.error_ratio = std::max(accuracy.error_ratio, ratio);
-    if (!(ratio <= allowed) && !(ratio / allowed <= worst)) {
-      worst = ratio / allowed;
-      accuracy.passed = false;
-      accuracy.reason = fmt::format(
-          "{}: relative L2 error {:.3g} against float64 is {:.3g} times that of the plain formula "
-          "({:.3g}); allowed: {:g}",
-          kNames[i], error, ratio, plain_error, allowed);
-    }
-    if (i == 0) accuracy.error_out = error;
-    if (i == 1) accuracy.error_dq = error;
-    if (i == 2) accuracy.error_dk = error;
-    if (i == 3) accuracy.error_dv = error;
+    gate.compare(i, error, plain_error, "", "that of the plain formula");
   }
 
   const Formula full = [&](const Inputs& part, const at::Tensor& part_rows) {
@@ -212,7 +233,7 @@ AccuracyResult measure_accuracy(const Variant& variant, const Inputs& inputs,
   };
   const Quantities full_attention = evaluate(full, inputs, rows, {}, at::kDouble);
   accuracy.approx_error =
-      finite ? relative_error(result[0], full_attention[0], terms[0]) : kInfinity;
+      result.finite ? relative_error(result.out, full_attention[0], terms[0]) : kInfinity;
   return accuracy;
 }
 

@@ -19,14 +19,23 @@ struct AccuracyOptions {
 /// where a result is not finite. A reference that is zero within rounding (below 1e-6 of the terms
 /// it is the sum of, such as dq where a query sees one key only) is replaced by the size of these
 /// terms.
+///
+/// Sampled rows whose dq is zero within rounding while that of others is not are held apart, in a
+/// backward pass of their own. Under a causal mask that is the first row: it sees one key, with the
+/// weight 1. In the plain formula its gradients then have no rounding error at all, or, for dv,
+/// that of a single weight; a kernel that recomputes weights has a common one. Among few long rows,
+/// whose errors average out over many keys, this one number decided the whole ratio by chance
+/// (linear attention: dk up to 6 times, dv up to 3 times that of the plain formula, without a
+/// fault). Its errors are compared with a bound instead: sqrt(head_dim) u of the size of its terms,
+/// see inner_product_bound in accuracy.cpp.
 struct AccuracyResult {
   double error_out = 0;            ///< sampled rows of out
-  std::optional<double> error_dq;  ///< gradients of sum(out * grad_out) over the sampled rows;
-  std::optional<double> error_dk;  ///< only where the direction has a backward pass
-  std::optional<double> error_dv;
+  std::optional<double> error_dq;  ///< gradients of sum(out * grad_out) over the sampled rows, the
+  std::optional<double> error_dk;  ///< larger of the two groups; only where the direction has a
+  std::optional<double> error_dv;  ///< backward pass
   /// Largest error over that of reference() at the inputs' dtype, which is taken as at least the
-  /// unit roundoff. (float64 inputs: over the float32 formula's error times 2^-29, as there is no
-  /// better reference.)
+  /// unit roundoff, or over the bound of the rows held apart. (float64 inputs: over the float32
+  /// formula's error times 2^-29, as there is no better reference.)
   double error_ratio = 0;
   /// Relative L2 of the sampled rows of out against exact softmax attention in float64 under the
   /// problem's causal mask alone.
