@@ -80,7 +80,7 @@ std::string block_text(const Block& block) {
   std::vector<std::string> labels;
   for (const auto& [name, row] : block.trainings) labels.push_back(name);
   for (const auto& [name, row] : block.trainings) {
-    add_row(table, block, without_common_model(name, labels), row);
+    add_row(table, block, short_label(name, labels), row);
     for (const auto& [level, reach] : block.levels) {
       if (is_of_the_variant(level) && level.ends_with(" of " + name)) {
         add_row(table, block, "  (" + level.substr(0, level.find(' ')) + ")", reach);

@@ -155,23 +155,12 @@ std::vector<std::string> words_of(const std::string& label) {
   return {std::istream_iterator<std::string>(stream), {}};
 }
 
-/// Long options are shown only where they tell rows of one variant apart.
-std::string row_label(const Block& block, const std::string& label) {
-  const std::string variant = label.substr(0, label.find(' '));
-  const auto same_variant = [&](const std::string& other) {
-    return other.substr(0, other.find(' ')) == variant;
-  };
-  const bool needed = std::count_if(block.labels.begin(), block.labels.end(), same_variant) > 1;
-  const std::string shown = without_common_model(label, block.labels);
-  return needed || display_width(shown) <= kLabelWidth ? shown : variant;
-}
-
 TextTable section_rows(const Section& section, const Block& block,
                        std::span<const Length> lengths) {
   TextTable rows;
   for (const auto& label : block.labels) {
     const auto& row = block.cells.at(label);
-    std::vector<std::string> cells = {"  " + row_label(block, label)};
+    std::vector<std::string> cells = {"  " + short_label(label, block.labels)};
     for (const Length& length : lengths) {
       const auto found = row.find(length);
       cells.push_back(cell_text(section, found == row.end() ? nullptr : found->second));
@@ -204,6 +193,20 @@ std::string block_text(const Block& block, std::span<const Length> lengths) {
   return text;
 }
 
+/// Without what it says about its model in common with all others.
+std::string without_common_model(const std::string& label, std::span<const std::string> all) {
+  std::string kept;
+  for (const std::string& word : words_of(label)) {
+    const bool common =
+        word.starts_with("model.") && std::ranges::all_of(all, [&](const std::string& other) {
+          const std::vector<std::string> words = words_of(other);
+          return std::ranges::find(words, word) != words.end();
+        });
+    if (!common) kept += (kept.empty() ? "" : " ") + word;
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::string variant_label(const Record& record) {
@@ -217,17 +220,14 @@ std::string variant_label(const Record& record) {
   return label;
 }
 
-std::string without_common_model(const std::string& label, std::span<const std::string> all) {
-  std::string kept;
-  for (const std::string& word : words_of(label)) {
-    const bool common =
-        word.starts_with("model.") && std::ranges::all_of(all, [&](const std::string& other) {
-          const std::vector<std::string> words = words_of(other);
-          return std::ranges::find(words, word) != words.end();
-        });
-    if (!common) kept += (kept.empty() ? "" : " ") + word;
-  }
-  return kept;
+std::string short_label(const std::string& label, std::span<const std::string> all) {
+  const std::string variant = label.substr(0, label.find(' '));
+  const auto same_variant = [&](const std::string& other) {
+    return other.substr(0, other.find(' ')) == variant;
+  };
+  const bool needed = std::ranges::count_if(all, same_variant) > 1;
+  const std::string shown = without_common_model(label, all);
+  return needed || display_width(shown) <= kLabelWidth ? shown : variant;
 }
 
 std::string summary_table(std::span<const Record> records) {

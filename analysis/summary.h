@@ -21,7 +21,8 @@ std::string summary_table(std::span<const Record> records);
 /// "sliding_window window=256": the variant and its options as a user would write them.
 std::string variant_label(const Record& record);
 
-/// A label without what it says about its model (model.depth=3) in common with all others.
-std::string without_common_model(const std::string& label, std::span<const std::string> all);
+/// A label beside `all` others: without what it says about its model (model.depth=3) in common with
+/// all of them, and without long options where the variant occurs once.
+std::string short_label(const std::string& label, std::span<const std::string> all);
 
 }  // namespace attnlab::analysis

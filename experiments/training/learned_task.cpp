@@ -91,9 +91,11 @@ std::unique_ptr<tasks::Task> make_test(const config::TrialConfig& config, const 
 
 std::string task_label(const config::TrialConfig& config) {
   std::string label = config.task;
-  for (const auto& [key, value] : config.task_options) {
-    if (key == "seqlen" || key == "seed") continue;
-    label += fmt::format(" {}={}", key, tasks::value_text(value));
+  for (const OptionSpec& spec : tasks::task_entry(config.task).specs) {
+    const auto given = config.task_options.find(spec.name);
+    if (given == config.task_options.end() || given->second == spec.default_value) continue;
+    if (spec.name == "seqlen" || spec.name == "seed") continue;
+    label += fmt::format(" {}={}", spec.name, tasks::value_text(given->second));
   }
   return label;
 }

@@ -19,7 +19,7 @@ std::unique_ptr<tasks::Task> make_task(const config::TrialConfig& config);
 std::unique_ptr<tasks::Task> make_test(const config::TrialConfig& config, const std::string& test,
                                        const tasks::Task& trained);
 
-/// The name and the keys that were given, but seqlen and seed: "mqar pairs=4 vocab=256".
+/// The name and the keys that are not the task's defaults, but seqlen and seed: "mqar vocab=256".
 std::string task_label(const config::TrialConfig& config);
 
 /// Tokens of a training sample, the longest of the first ones where they differ.

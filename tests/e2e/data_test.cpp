@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -134,6 +135,28 @@ TEST(Data, EveryConfigOfTheGroupGivesSamples) {
     EXPECT_EQ(json_lines(result.out).size(), 1u) << name;
   }
   EXPECT_TRUE(configs.empty()) << *configs.begin() << " is no task";
+}
+
+// So that task=mqar task.pairs=8 needs no plus sign, and the defaults are those of the program.
+TEST(Data, EveryConfigOfTheGroupHasAllKeys) {
+  const Workplace workplace;
+  const auto tasks = nlohmann::json::parse(workplace.run({"list", "tasks", "--json"}).out);
+  std::map<std::string, nlohmann::json> keys;
+  for (const auto& task : tasks) {
+    if (task.contains("keys")) keys[task.at("name")] = task.at("keys");
+  }
+  for (const auto& task : tasks) {
+    const std::string name = task.at("name");
+    const std::string text =
+        workplace.run({"run", "--cfg", "job", "--package", "task", "task=" + name}).out;
+    const bool plain = task.contains("keys");
+    for (const auto& key : keys.at(plain ? name : std::string(task.at("task")))) {
+      const std::string begin = "\n" + std::string(key.at("name")) + ": ";
+      const auto& value = key.at("default");
+      const std::string shown = value.is_string() ? std::string(value) : value.dump();
+      EXPECT_THAT(text, HasSubstr(plain && !shown.empty() ? begin + shown : begin)) << name;
+    }
+  }
 }
 
 TEST(Data, MoreThanThereIsIsRefused) {
