@@ -7,14 +7,17 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
+#include <vector>
 
 #include "experiments/measure/gradients.h"
 #include "experiments/measure/random.h"
@@ -27,6 +30,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kZeroWithinRounding = 1e-6;
+/// Of one row of a head in what is compared of gradients.
+constexpr double kLargestShare = 1.0 / 16;
 constexpr std::array kNames = {"out", "dq", "dk", "dv"};
 
 double l2_norm(const at::Tensor& tensor) {
@@ -40,36 +45,28 @@ double row_norm(const at::Tensor& tensor) {
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
 
-/// grad_out of the sampled rows, float64, in two parts that add up to it; undefined = none.
-struct GradRows {
-  at::Tensor several;  ///< of rows whose output depends on their query
-  at::Tensor flat;     ///< of those where dq is zero, such as a row that sees one key
-};
-
+/// What the variant itself gives.
 struct VariantResult {
-  at::Tensor out;            ///< sampled rows
-  Gradients gradients;       ///< of the rows in GradRows::several
-  Gradients flat_gradients;  ///< of those in GradRows::flat
-  bool finite = true;        ///< the whole of out
+  at::Tensor out;       ///< sampled rows
+  Gradients gradients;  ///< whole
+  bool finite = true;   ///< the whole of out
 };
 
-/// What the variant itself gives: sampled rows of out, whole gradients.
+/// `grad_rows` [batch, heads, rows, head_dim_v], undefined without a backward pass.
 VariantResult run_variant(const Variant& variant, const Inputs& inputs, const at::Tensor& rows,
-                          const GradRows& grad_rows) {
+                          const at::Tensor& grad_rows) {
   VariantResult result;
-  const bool with_backward = grad_rows.several.defined();
-  const Inputs leaves = with_backward ? with_gradients(inputs) : inputs;
+  const bool with_backward = grad_rows.defined();
   const at::AutoGradMode grad_mode(with_backward);
+  const Inputs leaves = with_backward ? with_gradients(inputs) : inputs;
   const at::Tensor out = variant.forward(leaves).out;
   result.finite = is_finite(out.detach());
   result.out = out.detach().index_select(2, rows);
-  const auto gradients_of = [&](const at::Tensor& part, bool keep_graph) {
+  if (with_backward) {
     const at::Tensor grad_out =
-        at::zeros_like(out.detach()).index_copy_(2, rows, part.to(out.scalar_type()));
-    return backward(out, leaves, grad_out, keep_graph);
-  };
-  if (grad_rows.flat.defined()) result.flat_gradients = gradients_of(grad_rows.flat, true);
-  if (with_backward) result.gradients = gradients_of(grad_rows.several, false);
+        at::zeros_like(out.detach()).index_copy_(2, rows, grad_rows.to(out.scalar_type()));
+    result.gradients = backward(out, leaves, grad_out);
+  }
   return result;
 }
 
@@ -96,66 +93,50 @@ double relative_error(const at::Tensor& result, const at::Tensor& reference, dou
   return difference / (size > kZeroWithinRounding * terms ? size : terms);
 }
 
-/// Takes the rows whose exact dq is zero within rounding out of `grad_rows` and their share out of
-/// `exact`; returns that share. Nothing happens where no row or every row is of this kind.
-Quantities split_flat_rows(const Formula& formula, const Inputs& inputs, const at::Tensor& rows,
-                           double scale, GradRows& grad_rows, Quantities& exact) {
-  const auto norms = [](const at::Tensor& x) { return at::linalg_vector_norm(x, 2, {-1}, true); };
-  const double terms = scale * row_norm(inputs.v) * row_norm(inputs.k);
-  const at::Tensor flat = norms(exact[1].index_select(2, rows)) <=
-                          norms(grad_rows.several) * (kZeroWithinRounding * terms);
-  if (!flat.any().item<bool>() || flat.all().item<bool>()) return {};
-  grad_rows.flat = grad_rows.several * flat;
-  grad_rows.several = grad_rows.several * flat.logical_not();
-  const at::Tensor chosen = flat.any(3).any(1).any(0).nonzero().flatten();
-  const Quantities share = evaluate(formula, inputs, rows.index_select(0, chosen),
-                                    grad_rows.flat.index_select(2, chosen), at::kDouble);
-  for (std::size_t i = 1; i < kQuantities; ++i) exact[i].sub_(share[i]);
-  return share;
+/// The largest bound with which no square of min(value, bound) is more than `share` of the sum of
+/// all. Where that cannot be (fewer than 1 / share values), the smallest value.
+double largest_bound(std::vector<double> squares, double share) {
+  std::sort(squares.begin(), squares.end(), std::greater<>());
+  double rest = std::accumulate(squares.begin(), squares.end(), 0.0);
+  double free_share = 1;
+  for (const double square : squares) {
+    const double bound = rest * share / free_share;
+    if (square <= bound) return std::sqrt(bound);
+    rest -= square;
+    free_share -= share;
+    if (free_share < share / 2) break;
+  }
+  return std::sqrt(squares.back());
 }
 
-/// Collects the ratios of errors to what they are compared with.
-class Gate {
- public:
-  explicit Gate(AccuracyResult& result) : result_(result) {}
-
-  /// `error` against `yardstick`; `rows` and `against` describe the two for the reason.
-  void compare(std::size_t quantity, double error, double yardstick, const char* rows,
-               const char* against) {
-    if (std::isnan(error)) error = kInfinity;  // the reference itself is not finite
-    const double ratio = error / yardstick;
-    const double allowed = quantity == 0 ? kMaxOutRatio : kMaxGradRatio;
-    result_.error_ratio = std::max(result_.error_ratio, ratio);
-    report(quantity, error);
-    if (ratio <= allowed || ratio / allowed <= worst_) return;
-    worst_ = ratio / allowed;
-    result_.passed = false;
-    result_.reason = fmt::format(
-        "{}{}: relative L2 error {:.3g} against float64 is {:.3g} times {} ({:.3g}); allowed: {:g}",
-        kNames[quantity], rows, error, ratio, against, yardstick, allowed);
+/// Factors `[batch, heads, rows, 1]` of the rows in the loss whose gradients are compared, see
+/// accuracy.h. For values that are white noise, the mean square of a row of out is the sum of its
+/// squared weights.
+at::Tensor row_factors(const Formula& formula, const Inputs& inputs, const at::Tensor& rows,
+                       std::uint64_t seed) {
+  constexpr std::uint64_t kStream = 65;
+  constexpr std::int64_t kNumbers = 32;  // per row: its sum within a quarter or so
+  const std::int64_t draws = (kNumbers + inputs.v.size(3) - 1) / inputs.v.size(3);
+  at::Tensor squares;
+  for (std::int64_t i = 0; i < draws; ++i) {
+    const at::Tensor noise = at::empty(inputs.v.sizes(), at::kFloat);
+    fill_normal({noise.mutable_data_ptr<float>(), static_cast<std::size_t>(noise.numel())},
+                seed + static_cast<std::uint64_t>(i), kStream);
+    Inputs noisy = inputs;
+    noisy.v = noise.to(inputs.v.device());
+    const at::Tensor out = evaluate(formula, noisy, rows, {}, at::kDouble)[0];
+    const at::Tensor sum = out.square().sum(-1, true);
+    squares = squares.defined() ? squares + sum : sum;
   }
-
- private:
-  void report(std::size_t quantity, double error) {
-    const auto raise = [error](std::optional<double>& to) { to = std::max(to.value_or(0), error); };
-    if (quantity == 0) result_.error_out = error;
-    if (quantity == 1) raise(result_.error_dq);
-    if (quantity == 2) raise(result_.error_dk);
-    if (quantity == 3) raise(result_.error_dv);
-  }
-
-  AccuracyResult& result_;
-  double worst_ = -1;
-};
-
-/// Probabilistic bound of the rounding error of an inner product over a head's dimensions, relative
-/// to the sum of its absolute terms: sqrt(n) u (Higham and Mary 2019, A new approach to
-/// probabilistic rounding error analysis, SIAM J. Sci. Comput. 41). 16-bit types are summed in
-/// float32 and rounded once.
-double inner_product_bound(const Problem& problem) {
-  const auto sums = problem.dtype == at::kDouble ? at::kDouble : at::kFloat;
-  const auto dims = static_cast<double>(std::max(problem.head_dim, problem.head_dim_v));
-  return std::max(unit_roundoff(problem.dtype), std::sqrt(dims) * unit_roundoff(sums));
+  // A formula that overflows has no such factors.
+  if (!is_finite(squares)) return at::ones_like(squares);
+  const at::Tensor listed = squares.cpu().flatten();
+  std::vector<double> positive(listed.const_data_ptr<double>(),
+                               listed.const_data_ptr<double>() + listed.numel());
+  std::erase(positive, 0.0);  // rows that see no key
+  if (positive.empty()) return at::ones_like(squares);
+  const double bound = largest_bound(std::move(positive), kLargestShare);
+  return (bound / squares.sqrt()).clamp_max(1.0);
 }
 
 }  // namespace
@@ -184,48 +165,50 @@ AccuracyResult measure_accuracy(const Variant& variant, const Inputs& inputs,
                                 const AccuracyOptions& options) {
   const at::Tensor rows =
       sample_rows(problem.seqlen_q, options.rows, options.seed).to(inputs.q.device());
-  const double scale = problem.scale_or_default();
   const bool with_backward = problem.with_backward();
   const Formula formula = [&](const Inputs& part, const at::Tensor& part_rows) {
     return variant.reference(part, part_rows);
   };
-  GradRows grad_rows;
-  if (with_backward) grad_rows.several = grad_out.index_select(2, rows).to(at::kDouble);
-  Quantities exact = evaluate(formula, inputs, rows, grad_rows.several, at::kDouble);
-  Quantities flat;
-  if (with_backward) flat = split_flat_rows(formula, inputs, rows, scale, grad_rows, exact);
-
-  const VariantResult result = run_variant(variant, inputs, rows, grad_rows);
-  AccuracyResult accuracy;
-  Gate gate(accuracy);
-  const std::int64_t out_rows = problem.batch * problem.heads * rows.size(0);
-  if (grad_rows.flat.defined()) {
-    const auto terms = term_norms(inputs, grad_rows.flat, scale, out_rows);
-    for (std::size_t i = 1; i < kQuantities; ++i) {
-      const at::Tensor& gradient = result.flat_gradients[i - 1];
-      const double error = is_finite(gradient)
-                               ? l2_norm(gradient.to(at::kDouble).sub_(flat[i])) / terms[i]
-                               : kInfinity;
-      gate.compare(i, error, inner_product_bound(problem), " of rows whose dq is zero",
-                   "the bound of an inner product's");
-    }
-    flat = {};
+  at::Tensor grad_rows;
+  if (with_backward) {
+    // Rounded as the variant gets it.
+    grad_rows = (grad_out.index_select(2, rows) * row_factors(formula, inputs, rows, options.seed))
+                    .to(problem.dtype)
+                    .to(at::kDouble);
   }
-
+  const VariantResult result = run_variant(variant, inputs, rows, grad_rows);
+  const Quantities exact = evaluate(formula, inputs, rows, grad_rows, at::kDouble);
   const bool is_double = problem.dtype == at::kDouble;
   const Quantities plain =
-      evaluate(formula, inputs, rows, grad_rows.several, is_double ? at::kFloat : problem.dtype);
-  const auto terms = term_norms(inputs, grad_rows.several, scale, out_rows);
+      evaluate(formula, inputs, rows, grad_rows, is_double ? at::kFloat : problem.dtype);
+  const auto terms = term_norms(inputs, grad_rows, problem.scale_or_default(),
+                                problem.batch * problem.heads * rows.size(0));
+
+  AccuracyResult accuracy;
   const double floor = unit_roundoff(problem.dtype);
+  double worst = -1;
   for (std::size_t i = 0; i < (with_backward ? kQuantities : 1); ++i) {
+    const at::Tensor& own = i == 0 ? result.out : result.gradients[i - 1];
     const double error =
-        i == 0 && !result.finite
-            ? kInfinity
-            : relative_error(i == 0 ? result.out : result.gradients[i - 1], exact[i], terms[i]);
+        i == 0 && !result.finite ? kInfinity : relative_error(own, exact[i], terms[i]);
     double plain_error = relative_error(plain[i], exact[i], terms[i]) * (is_double ? 0x1p-29 : 1.0);
     // A plain formula that overflows is no yardstick.
     plain_error = std::isfinite(plain_error) ? std::max(plain_error, floor) : floor;
-    gate.compare(i, error, plain_error, "", "that of the plain formula");
+    const double ratio = error / plain_error;
+    const double allowed = i == 0 ? kMaxOutRatio : kMaxGradRatio;
+    accuracy.error_ratio = std::max(accuracy.error_ratio, ratio);
+    if (!(ratio <= allowed) && !(ratio / allowed <= worst)) {
+      worst = ratio / allowed;
+      accuracy.passed = false;
+      accuracy.reason = fmt::format(
+          "{}: relative L2 error {:.3g} against float64 is {:.3g} times that of the plain formula "
+          "({:.3g}); allowed: {:g}",
+          kNames[i], error, ratio, plain_error, allowed);
+    }
+    if (i == 0) accuracy.error_out = error;
+    if (i == 1) accuracy.error_dq = error;
+    if (i == 2) accuracy.error_dk = error;
+    if (i == 3) accuracy.error_dv = error;
   }
 
   const Formula full = [&](const Inputs& part, const at::Tensor& part_rows) {

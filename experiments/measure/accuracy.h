@@ -20,22 +20,23 @@ struct AccuracyOptions {
 /// it is the sum of, such as dq where a query sees one key only) is replaced by the size of these
 /// terms.
 ///
-/// Sampled rows whose dq is zero within rounding while that of others is not are held apart, in a
-/// backward pass of their own. Under a causal mask that is the first row: it sees one key, with the
-/// weight 1. In the plain formula its gradients then have no rounding error at all, or, for dv,
-/// that of a single weight; a kernel that recomputes weights has a common one. Among few long rows,
-/// whose errors average out over many keys, this one number decided the whole ratio by chance
-/// (linear attention: dk up to 6 times, dv up to 3 times that of the plain formula, without a
-/// fault). Its errors are compared with a bound instead: sqrt(head_dim) u of the size of its terms,
-/// see inner_product_bound in accuracy.cpp.
+/// Gradients are those of the sum over the sampled rows of f * out * grad_out, with a factor f <= 1
+/// for each row of a head. The size of what a row adds to dq, dk and dv goes with |w|, the root of
+/// the sum of its squared weights: 1 for the first row under a causal mask, which sees one key,
+/// 1 / sqrt(n) for a row that averages over n. With few rows of a long sequence the first one alone
+/// decided the ratio, and by chance, because it is the ratio of one rounding to another: linear
+/// attention, 16 rows of 4096, dk 4.4 times the error of the plain formula without any fault. So f
+/// = min(1, bound / |w|), with the largest bound that leaves no row of a head more than 1/16 of the
+/// sum of (f |w|)^2: at least 16 roundings are compared with 16. Where no row has more than that
+/// share, f is 1.
 struct AccuracyResult {
   double error_out = 0;            ///< sampled rows of out
-  std::optional<double> error_dq;  ///< gradients of sum(out * grad_out) over the sampled rows, the
-  std::optional<double> error_dk;  ///< larger of the two groups; only where the direction has a
-  std::optional<double> error_dv;  ///< backward pass
+  std::optional<double> error_dq;  ///< gradients of the loss above; only where the direction has
+  std::optional<double> error_dk;  ///< a backward pass
+  std::optional<double> error_dv;
   /// Largest error over that of reference() at the inputs' dtype, which is taken as at least the
-  /// unit roundoff, or over the bound of the rows held apart. (float64 inputs: over the float32
-  /// formula's error times 2^-29, as there is no better reference.)
+  /// unit roundoff. (float64 inputs: over the float32 formula's error times 2^-29, as there is no
+  /// better reference.)
   double error_ratio = 0;
   /// Relative L2 of the sampled rows of out against exact softmax attention in float64 under the
   /// problem's causal mask alone.
