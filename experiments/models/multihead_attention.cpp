@@ -48,6 +48,11 @@ at::Tensor MultiheadAttentionImpl::project(const at::Tensor &input, std::int64_t
   return projected.unflatten(-1, {heads_, embed_dim_ / heads_}).transpose(1, 2);
 }
 
+void MultiheadAttentionImpl::observe(ForwardObserver *observer, std::int64_t layer) {
+  observer_ = observer;
+  layer_ = layer;
+}
+
 MultiheadAttentionImpl::Result MultiheadAttentionImpl::forward(const at::Tensor &query,
                                                                const at::Tensor &key,
                                                                const at::Tensor &value,
@@ -62,6 +67,7 @@ MultiheadAttentionImpl::Result MultiheadAttentionImpl::forward(const at::Tensor 
   }
   inputs.causal = causal;
   const Outputs outputs = variant_->forward(inputs);
+  if (observer_ != nullptr) observer_->on_attention(layer_, *variant_, inputs, outputs);
   Result result;
   result.out = out_proj->forward(outputs.out.transpose(1, 2).flatten(2));
   if (outputs.weights) result.weights = outputs.weights->mean(1);

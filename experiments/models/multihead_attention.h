@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "experiments/models/forward_observer.h"
 #include "variants/api/variant.h"
 
 namespace attnlab {
@@ -37,6 +38,10 @@ class MultiheadAttentionImpl : public torch::nn::Module {
   Result forward(const at::Tensor &query, const at::Tensor &key, const at::Tensor &value,
                  bool causal = false);
 
+  /// From now on every forward tells `observer`, which is not owned, as layer `layer`; nullptr ends
+  /// that.
+  void observe(ForwardObserver *observer, std::int64_t layer);
+
   at::Tensor in_proj_weight;  ///< `[3 * embed_dim, embed_dim]`: query, key, value
   at::Tensor in_proj_bias;    ///< `[3 * embed_dim]`; undefined without bias
   torch::nn::Linear out_proj{nullptr};
@@ -48,6 +53,8 @@ class MultiheadAttentionImpl : public torch::nn::Module {
   std::int64_t heads_;
   bool rotary_;
   std::unique_ptr<Variant> variant_;
+  ForwardObserver *observer_ = nullptr;
+  std::int64_t layer_ = 0;
 };
 
 TORCH_MODULE(MultiheadAttention);

@@ -99,9 +99,19 @@ at::Tensor SequenceModelImpl::embed(const at::Tensor &ids) {
   return embedded;
 }
 
+void SequenceModelImpl::observe(ForwardObserver *observer) {
+  observer_ = observer;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    blocks_[i]->attention->observe(observer, static_cast<std::int64_t>(i));
+  }
+}
+
 at::Tensor SequenceModelImpl::forward(const at::Tensor &ids) {
   at::Tensor x = embed(ids);
-  for (TransformerBlock &block : blocks_) x = block->forward(x, options_.causal);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    x = blocks_[i]->forward(x, options_.causal);
+    if (observer_ != nullptr) observer_->on_block(static_cast<std::int64_t>(i), x);
+  }
   return head_->forward(norm_->forward(x));
 }
 

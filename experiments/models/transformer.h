@@ -59,6 +59,9 @@ class SequenceModelImpl : public torch::nn::Module {
   /// ConfigError for a sequence longer than the learned positions.
   at::Tensor forward(const at::Tensor &ids);
 
+  /// From now on every forward tells `observer`, which is not owned; nullptr ends that.
+  void observe(ForwardObserver *observer);
+
   const SequenceModelOptions &options() const { return options_; }
   const std::vector<TransformerBlock> &blocks() const { return blocks_; }
 
@@ -69,6 +72,7 @@ class SequenceModelImpl : public torch::nn::Module {
   torch::nn::Embedding tokens_{nullptr};
   torch::nn::Embedding learned_positions_{nullptr};
   std::vector<TransformerBlock> blocks_;
+  ForwardObserver *observer_ = nullptr;
   torch::nn::LayerNorm norm_{nullptr};
   torch::nn::Linear head_{nullptr};
 };
