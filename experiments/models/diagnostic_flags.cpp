@@ -71,6 +71,20 @@ void flag_layers(const std::vector<DiagnosticRow> &rows, const DiagnosticBounds 
   }
 }
 
+/// Heads that get next to nothing of the gradient that reaches their block.
+void flag_heads(const std::vector<DiagnosticRow> &rows, const DiagnosticBounds &bounds,
+                std::vector<DiagnosticFlag> &flags) {
+  const std::map<std::int64_t, double> blocks = by_layer(rows, "gradient_rms");
+  for (const DiagnosticRow &row : rows) {
+    if (row.quantity != "gradient_rms" || row.head == kAll) continue;
+    const auto block = blocks.find(row.layer);
+    if (block == blocks.end() || !(row.value < bounds.vanishing * block->second)) continue;
+    flags.push_back({row.layer, row.head, "vanishing",
+                     fmt::format("gradient_rms is {:g}, that of the block {:g}; a ratio below {:g}",
+                                 row.value, block->second, bounds.vanishing)});
+  }
+}
+
 void flag_row(const DiagnosticRow &row, const DiagnosticBounds &bounds,
               std::vector<DiagnosticFlag> &flags) {
   const auto flag = [&](const char *kind, std::string reason) {
@@ -99,6 +113,7 @@ std::vector<DiagnosticFlag> find_flags(const std::vector<DiagnosticRow> &rows,
   for (const DiagnosticRow &row : rows) flag_row(row, bounds, flags);
   flag_depth(rows, bounds, flags);
   flag_layers(rows, bounds, flags);
+  flag_heads(rows, bounds, flags);
   return flags;
 }
 

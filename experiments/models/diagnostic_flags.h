@@ -11,8 +11,9 @@ namespace attnlab {
 
 /// Where no source is named, the bound is ours: a guess at what is worth a look, not a proof.
 struct DiagnosticBounds {
-  /// Vanishing: gradient_rms of the first block over that of the last one, and gradient_norm of a
-  /// layer over the largest of any layer, below this.
+  /// Vanishing: gradient_rms of the first block over that of the last one, gradient_norm of a layer
+  /// over the largest of any layer, or gradient_rms of a head over that of its block, below this.
+  /// (The biases of a block keep its gradient_norm large where its heads learn nothing.)
   double vanishing = 1e-3;
   /// Exploding: gradient_rms of the first block over that of the last one, and activation_rms of a
   /// block over that of the first one, above this.
