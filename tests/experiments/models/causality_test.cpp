@@ -65,7 +65,7 @@ SequenceModel off_by_one(std::int64_t seqlen, std::int64_t chunk) {
 
 TEST(Causality, NoBuiltinVariantLooksAheadWithAnyPositions) {
   constexpr std::int64_t kSeqlen = 150;  // more than one tile, and no multiple of one
-  const OneThread one_thread;           // hundreds of small calls, for which threads are no gain
+  const OneThread one_thread;            // hundreds of small calls, for which threads are no gain
   Registry registry;
   register_builtin_variants(registry);
   for (const std::string &variant : registry.names()) {
