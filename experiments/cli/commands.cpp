@@ -193,7 +193,8 @@ void add_list(CLI::App& app, Arguments& arguments) {
   list->add_option("what", arguments.list_what,
                    "variants, experiments, tasks, devices or a config group");
   list->add_flag("--json", arguments.json, "Print JSON");
-  list->add_option("--config-dir", arguments.config_dir, kConfigDirHelp)->type_name("DIR");
+  not_empty(
+      list->add_option("--config-dir", arguments.config_dir, kConfigDirHelp)->type_name("DIR"));
   add_plugin_flag(*list, arguments);
 }
 
@@ -229,9 +230,10 @@ void add_data(CLI::App& app, Arguments& arguments) {
                  "Print instead what chance, the most frequent answer and known shortcuts reach "
                  "on these samples")
       ->excludes(vocab);
-  data->add_option("--config-dir", arguments.config_dir,
-                   "Folder searched for presets (task/NAME.yaml) before the project's configs/")
-      ->type_name("DIR");
+  not_empty(
+      data->add_option("--config-dir", arguments.config_dir,
+                       "Folder searched for presets (task/NAME.yaml) before the project's configs/")
+          ->type_name("DIR"));
   data->footer(
       "One sample a line: {\"inputs\": [...], \"labels\": [...]}, ids of tokens; label -100 is not "
       "scored,\na single label is that of the whole sequence. Same keys, same bytes.\n"

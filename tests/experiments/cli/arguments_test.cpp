@@ -157,6 +157,9 @@ TEST(Arguments, AnEmptyNameOfAConfigIsNotTheDefault) {
   EXPECT_THAT(error_of({"run", "--config-name", ""}),
               HasSubstr("--config-name: an empty name; leave the flag out for the default"));
   EXPECT_THAT(error_of({"run", "--config-dir", ""}), HasSubstr("--config-dir: an empty name"));
+  EXPECT_THAT(error_of({"list", "--config-dir", ""}), HasSubstr("--config-dir: an empty name"));
+  EXPECT_THAT(error_of({"data", "mqar", "--config-dir", ""}),
+              HasSubstr("--config-dir: an empty name"));
 }
 
 /// The letter behind the dash may be a flag of its own.
