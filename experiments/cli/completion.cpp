@@ -63,6 +63,15 @@ Words override_candidates(const Words& before, const std::string& word) {
   return candidates;
 }
 
+/// The options of the group that are named as their variant; the others are presets.
+Words variants() {
+  Words names = ConfigWords({"run"}).options("variant");
+  std::erase_if(names, [](const std::string& option) {
+    return ConfigWords({"run", "variant=" + option}).text_of("variant.name") != option;
+  });
+  return names;
+}
+
 /// "window=": every variant has its options in its config.
 Words variant_options(const std::string& variant) {
   Words options;
@@ -95,7 +104,7 @@ Words argument_candidates(const Words& before, const std::string& word) {
   if (command == "completion" && first) return {"bash", "zsh", "fish"};
   if (command == "list" && first) return listable();
   if (command == "check") {
-    return first ? ConfigWords({"run"}).options("variant") : variant_options(before[1]);
+    return first ? variants() : variant_options(before[1]);
   }
   if (command == "data") return first ? task_names(config_dirs({})) : task_keys(before[1]);
   return {};

@@ -129,6 +129,11 @@ Words ConfigWords::values(const std::string& key) const {
   return {};
 }
 
+std::string ConfigWords::text_of(const std::string& key) const {
+  const config::Tree* value = config_ ? config_->find_path(key) : nullptr;
+  return value != nullptr && value->is_string() ? value->as_string() : std::string();
+}
+
 Words ConfigWords::options(const std::string& group) const {
   Words names;
   try {

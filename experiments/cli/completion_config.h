@@ -24,6 +24,8 @@ class ConfigWords {
   std::vector<std::string> paths() const;
   /// Values of a key, options of a group; {} where any value will do.
   std::vector<std::string> values(const std::string& key) const;
+  /// The composed value of a key where it is a string, else "".
+  std::string text_of(const std::string& key) const;
   /// Options of a group; "" = configs that --config-name can name.
   std::vector<std::string> options(const std::string& group) const;
 

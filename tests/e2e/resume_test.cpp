@@ -208,7 +208,7 @@ TEST(Resume, AnInterruptedRunSaysHowToGoOn) {
 TEST(Resume, AFullDiskEndsTheRunWithTheReasonAndLosesNothing) {
   const Workplace workplace;
   const Result full = workplace.shell(
-      "trap '' XFSZ; ulimit -f 12; attnlab run shape.heads=2 shape.head_dim=8 shape.seqlen=16 "
+      "trap '' XFSZ; ulimit -f 17; attnlab run shape.heads=2 shape.head_dim=8 shape.seqlen=16 "
       "measure=quick measure.max_time_s=0.01 measure.warmup_s=0 threads=1 run.dir=here "
       "run.isolation=none seed=1,2,3,4,5,6,7,8,9,10 >out 2>err");
   EXPECT_EQ(full.exit_code, 1);
