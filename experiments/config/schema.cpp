@@ -418,6 +418,7 @@ void read_training(const Reader& reader, TrialConfig& trial) {
   train.stop_at = reader.get_float("train.stop_at");
   train.patience = reader.get_int("train.patience");
   train.tests = reader.get_strings("train.tests");
+  train.diagnose = reader.get_bool("train.diagnose");
   if (train.batch % train.accumulate != 0) {
     fail(reader.find("train.accumulate"),
          fmt::format("train.accumulate = {} must divide train.batch = {} (given at {})",

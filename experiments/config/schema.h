@@ -81,6 +81,7 @@ struct TrainConfig {
   double stop_at = 0;                ///< metric on the validation part; 0 = train all steps
   std::int64_t patience = 0;         ///< evaluations without a better one; 0 = any number
   std::vector<std::string> tests{};  ///< more tests, each "key=value ..." of the task
+  bool diagnose = false;             ///< look into the model at every look
 };
 
 /// One trial, every key settled.

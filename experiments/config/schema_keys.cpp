@@ -124,6 +124,8 @@ std::vector<KeySpec> make_specs() {
        "ends after so many looks without a better one; 0 = all steps", 0, kMaxCount},
       {"train.tests", KeyType::kStringList, "[]",
        "further tests, keys of the task that are other: ['seqlen=128', 'seqlen=256']"},
+      {"train.diagnose", KeyType::kBool, "false",
+       "at every look: norms, gradients, scores and entropy of each layer and head"},
       {"limits.memory",
        KeyType::kBytes,
        "auto",

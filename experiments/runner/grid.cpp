@@ -109,7 +109,8 @@ nlohmann::json canonical_training(const config::TrialConfig& config,
             {"test_samples", train.test_samples},
             {"stop_at", train.stop_at},
             {"patience", train.patience},
-            {"tests", train.tests}}}};
+            {"tests", train.tests},
+            {"diagnose", train.diagnose}}}};
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "experiments/runner/training_files.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -46,6 +47,12 @@ void write_training_tables(const RunFolder& folder) {
   }
   process::write_file(folder.path() / "curves.csv",
                       joined_table(folders, "curve.csv", training::kCurveHeader));
+  const bool looked_inside = std::ranges::any_of(
+      folders, [](const fs::path& each) { return fs::exists(each / "diagnostics.csv"); });
+  if (looked_inside) {
+    process::write_file(folder.path() / "diagnostics.csv",
+                        joined_table(folders, "diagnostics.csv", training::kDiagnosticsHeader));
+  }
   process::write_file(folder.path() / "evaluations.csv",
                       joined_table(folders, "evaluations.csv", training::kEvaluationsHeader));
 }

@@ -11,7 +11,8 @@ namespace attnlab::runner {
 /// Gives each training its folder trials/<trial_id>.
 void set_folders(std::vector<Trial>& trials, const RunFolder& folder);
 
-/// Writes curves.csv and evaluations.csv beside results.csv: those of all trials so far, in the
+/// Writes curves.csv, evaluations.csv and (where some model was looked into) diagnostics.csv beside
+/// results.csv: those of all trials so far, in the
 /// order of their ids, with the id as the first column. Throws OutputError.
 void write_training_tables(const RunFolder& folder);
 

@@ -25,11 +25,23 @@ CurvePoint point_of(const Json& array) {
           number(array.at(4)), number(array.at(5))};
 }
 
+Json to_json(const LookInside& look) {
+  return {look.lr, look.row.step, look.row.layer, look.row.head, look.row.quantity, look.row.value};
+}
+
+LookInside look_of(const Json& array) {
+  return {number(array.at(0)),
+          {array.at(1).get<std::int64_t>(), array.at(2).get<std::int64_t>(),
+           array.at(3).get<std::int64_t>(), array.at(4).get<std::string>(), number(array.at(5))}};
+}
+
 }  // namespace
 
 std::string encode_state(const TrainState& state) {
   Json curve = Json::array();
   for (const CurvePoint& point : state.result.curve) curve.push_back(to_json(point));
+  Json looks = Json::array();
+  for (const LookInside& look : state.result.looks_inside) looks.push_back(to_json(look));
   return Json{{"lr_index", state.lr_index},
               {"step", state.step},
               {"stale", state.stale},
@@ -40,6 +52,7 @@ std::string encode_state(const TrainState& state) {
               {"peak_bytes", state.result.peak_bytes},
               {"tokens_per_s", state.result.tokens_per_s},
               {"curve", curve},
+              {"looks_inside", looks},
               {"best_step_ms", state.result.step_ms},
               {"step_ms", state.step_ms},
               {"tokens", state.tokens},
@@ -60,6 +73,9 @@ TrainState decode_state(const std::string& text) {
   state.result.peak_bytes = object.at("peak_bytes").get<std::int64_t>();
   state.result.tokens_per_s = object.at("tokens_per_s").get<double>();
   for (const Json& point : object.at("curve")) state.result.curve.push_back(point_of(point));
+  for (const Json& look : object.at("looks_inside")) {
+    state.result.looks_inside.push_back(look_of(look));
+  }
   state.result.step_ms = object.at("best_step_ms").get<std::vector<double>>();
   state.step_ms = object.at("step_ms").get<std::vector<double>>();
   state.tokens = object.at("tokens").get<std::int64_t>();

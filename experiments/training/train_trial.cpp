@@ -13,9 +13,12 @@
 #include "analysis/csv.h"
 #include "analysis/statistics.h"
 #include "experiments/measure/memory.h"
+#include "experiments/models/causality.h"
+#include "experiments/models/diagnostic_flags.h"
 #include "experiments/process/files.h"
 #include "experiments/tasks/levels.h"
 #include "experiments/tasks/ngram.h"
+#include "experiments/training/batches.h"
 #include "experiments/training/checkpoint.h"
 #include "experiments/training/evaluate.h"
 #include "experiments/training/learned_task.h"
@@ -148,6 +151,40 @@ std::string curve_csv(const std::vector<CurvePoint>& curve) {
   return csv;
 }
 
+std::string diagnostics_csv(const std::vector<LookInside>& looks) {
+  std::string csv = kDiagnosticsHeader;
+  for (const auto& [lr, row] : looks) {
+    csv += analysis::csv_line({csv_number(lr), std::to_string(row.step), std::to_string(row.layer),
+                               std::to_string(row.head), row.quantity, csv_number(row.value)});
+  }
+  return csv;
+}
+
+/// What the last look into the chosen training flags; "" for nothing.
+std::string flags_text(const TrainResult& trained) {
+  std::vector<DiagnosticRow> last;
+  for (const auto& [lr, row] : trained.looks_inside) {
+    if (lr != trained.best_lr) continue;
+    if (!last.empty() && row.step > last.front().step) last.clear();
+    last.push_back(row);
+  }
+  const std::vector<DiagnosticFlag> flags = find_flags(last);
+  if (flags.empty()) return {};
+  return fmt::format("flagged: {} of the model's layers and heads, first {}: {}", flags.size(),
+                     flags.front().kind, flags.front().reason);
+}
+
+/// Changes later tokens of two test samples.
+CausalityReport causality_of(SequenceModel& model, const tasks::Task& task, std::uint64_t seed) {
+  std::vector<tasks::Sample> samples;
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(2, task.size(tasks::Split::kTest)); ++i) {
+    samples.push_back(task.sample(tasks::Split::kTest, i));
+  }
+  constexpr std::int64_t kPositions = 4;
+  const at::Device device = model->parameters().front().device();
+  return check_causality(model, make_batch(samples).ids.to(device), kPositions, seed);
+}
+
 void fill_times(const TrainResult& trained, Record& record) {
   record.train_tokens_per_s = trained.tokens_per_s;
   record.samples = static_cast<std::int64_t>(trained.step_ms.size());
@@ -177,7 +214,7 @@ Problem problem_of(const config::TrialConfig& config) {
 /// What an earlier attempt wrote must not stand beside the row of this one.
 void prepare(const std::filesystem::path& folder) {
   process::make_directories(folder);
-  for (const char* name : {"curve.csv", "evaluations.csv", "weights.pt"}) {
+  for (const char* name : {"curve.csv", "diagnostics.csv", "evaluations.csv", "weights.pt"}) {
     std::filesystem::remove(folder / name);
   }
 }
@@ -215,7 +252,14 @@ void learn(const config::TrialConfig& config, const Registry& registry,
   }
   record.metric_value = tests.main().value;
   record.metric_ci = tests.main().ci;
-  record.status = Status::kOk;
+  const CausalityReport causality = causality_of(model, *task, config.seed);
+  const bool leaks = !causality.leaks.empty();
+  record.status = leaks ? Status::kWrong : Status::kOk;
+  record.reason = leaks ? causality.to_string() : flags_text(trained);
+  if (leaks) {
+    record.metric_value.reset();
+    record.metric_ci.reset();
+  }
   if (config.measure_time) result.samples_ms = trained.step_ms;
   result.notes = nlohmann::ordered_json{{"training",
                                          {{"lr", trained.best_lr},
@@ -226,6 +270,9 @@ void learn(const config::TrialConfig& config, const Registry& registry,
   if (options.folder.empty()) return;
   process::write_file(options.folder / "curve.csv", curve_csv(trained.curve));
   process::write_file(options.folder / "evaluations.csv", tests.csv());
+  if (config.train.diagnose) {
+    process::write_file(options.folder / "diagnostics.csv", diagnostics_csv(trained.looks_inside));
+  }
   save_weights(options.folder / "weights.pt", model);
   std::filesystem::remove(request.checkpoint);
 }

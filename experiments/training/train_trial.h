@@ -14,8 +14,8 @@ namespace attnlab::training {
 
 struct TrainTrialOptions {
   std::string identity;  ///< of the trial and the program; a checkpoint of another one is not used
-  /// Where curve.csv, evaluations.csv and weights.pt are written, and the checkpoint while it
-  /// trains; empty = nowhere.
+  /// Where curve.csv, evaluations.csv, weights.pt and, with train.diagnose, diagnostics.csv are
+  /// written, and the checkpoint while it trains; empty = nowhere.
   std::filesystem::path folder;
   std::function<void(const std::string&)> report = [](const std::string&) {};
 };
@@ -28,13 +28,16 @@ struct TrainTrialResult {
   std::string notes;               ///< a JSON object: {"training": {"lr": 0.001, ...}}
 };
 
-/// What goes wrong is a status and a reason, as in measure_trial; ConfigError and OutputError are
-/// thrown on. Threads are the caller's affair.
+/// A model that looks ahead (causality.h) has the status wrong, and what the last look inside flags
+/// is in the reason of an ok row. What else goes wrong is a status and a reason, as in
+/// measure_trial; ConfigError and OutputError are thrown on. Threads are the caller's affair.
 TrainTrialResult train_trial(const config::TrialConfig& config, const Registry& registry,
                              const TrainTrialOptions& options);
 
-/// The headers of curve.csv and evaluations.csv.
+/// The headers of curve.csv, diagnostics.csv (layer -1: outside of layers; head -1: all of a layer)
+/// and evaluations.csv.
 inline constexpr const char* kCurveHeader = "lr,step,learning_rate,loss,gradient_norm,validation\n";
+inline constexpr const char* kDiagnosticsHeader = "lr,step,layer,head,quantity,value\n";
 inline constexpr const char* kEvaluationsHeader =
     "test,answered_by,slice,metric,value,ci,samples\n";
 

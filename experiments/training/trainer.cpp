@@ -147,8 +147,19 @@ class Training {
     return true;
   }
 
+  bool is_look(std::int64_t step) const {
+    return step % config_.eval_every == 0 || step == config_.steps;
+  }
+
+  void keep(const std::vector<DiagnosticRow>& rows) {
+    const double lr = config_.lr[state_.lr_index];
+    for (const DiagnosticRow& row : rows) state_.result.looks_inside.push_back({lr, row});
+  }
+
   /// Loss, in nats per answer, and the norm of the gradient before clipping.
   std::pair<double, double> update(double lr) {
+    std::optional<Diagnostics> inside;
+    if (config_.diagnose && is_look(state_.step + 1)) inside.emplace(model_);
     for (auto& group : optimizer_->param_groups()) group.options().set_lr(lr);
     optimizer_->zero_grad();
     const std::vector<std::uint64_t> indices = order_.indices(state_.step);
@@ -164,8 +175,13 @@ class Training {
       loss += backward({begin, begin + static_cast<std::ptrdiff_t>(part)}, answers);
     }
     const double bound = config_.clip > 0 ? config_.clip : std::numeric_limits<double>::infinity();
+    if (inside) {
+      keep(inside->rows(state_.step + 1));
+      inside->keep_weights();
+    }
     const double norm = torch::nn::utils::clip_grad_norm_(model_->parameters(), bound);
     optimizer_->step();
+    if (inside) keep(inside->update_rows(state_.step + 1));
     return {loss, norm};
   }
 

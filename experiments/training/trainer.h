@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiments/config/schema.h"
+#include "experiments/models/diagnostics.h"
 #include "experiments/models/transformer.h"
 #include "experiments/tasks/task.h"
 
@@ -23,12 +24,19 @@ struct CurvePoint {
   double validation = 0;     ///< the task's metric
 };
 
+/// What the last update before a look did inside the model.
+struct LookInside {
+  double lr = 0;
+  DiagnosticRow row;
+};
+
 struct TrainResult {
   double best_lr = 0;           ///< of which the model has the weights
   double validation = 0;        ///< the metric at the end of that training
   std::int64_t steps = 0;       ///< updates of that training
   std::int64_t peak_bytes = 0;  ///< of tensors, while training; 0 = not counted (CUDA)
   std::vector<CurvePoint> curve;
+  std::vector<LookInside> looks_inside;  ///< with train.diagnose
   std::vector<double> step_ms;  ///< the last updates, at most 1000: batch, passes and update
   double tokens_per_s = 0;
 };

@@ -45,7 +45,7 @@ TEST_P(Experiments, RunInSmall) {
 
 INSTANTIATE_TEST_SUITE_P(All, Experiments,
                          testing::Values("mqar", "induction", "copying", "listops", "needle",
-                                         "charlm", "tradeoff"));
+                                         "charlm", "tradeoff", "gradients"));
 
 std::vector<std::string> small_training(const std::string& dir) {
   return {"run",           "experiment=mqar_smoke", "sweep=null",

@@ -1,5 +1,6 @@
 #include "experiments/training/evaluate.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
@@ -37,6 +38,7 @@ class FixedTask : public tasks::Task {
 /// Answers `right` with probability 1/2 and each other token with 1/6, whatever it reads.
 SequenceModel constant_model(std::int64_t right) {
   const at::NoGradGuard no_grad;
+  at::set_num_threads(1);
   SequenceModelOptions options;
   options.vocab = options.answers = 4;
   options.embed_dim = 8;

@@ -1,6 +1,8 @@
 #include "experiments/training/train_trial.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/roll.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,6 +17,7 @@ namespace {
 
 using analysis::Status;
 using testing::HasSubstr;
+using testing::Not;
 
 class TrainTrial : public testing::Test {
  protected:
@@ -62,6 +65,51 @@ TEST_F(TrainTrial, SaysWhatAWindowCanReach) {
                    "train: {steps: 1, eval_samples: 1, test_samples: 1}}"),
       builtin_registry(), {});
   EXPECT_THAT(layers.notes, HasSubstr(R"("reach_of_layers":1.0)"));
+}
+
+TEST_F(TrainTrial, LooksInsideTheModelAtEveryLook) {
+  const runner::TemporaryFolder folder;
+  TrainTrialOptions options;
+  options.folder = folder.path();
+  const TrainTrialResult result =
+      train_trial(small_config("{train: {diagnose: true}}"), builtin_registry(), options);
+  ASSERT_EQ(result.record.status, Status::kOk) << result.record.reason;
+  const std::string text = runner::read_text(folder.path() / "diagnostics.csv");
+  EXPECT_TRUE(text.starts_with(kDiagnosticsHeader));
+  for (const char* row :
+       {"\n0.01,4,0,-1,gradient_rms,", "\n0.01,8,1,1,entropy,", "\n0.01,12,-1,-1,update_ratio,"}) {
+    EXPECT_THAT(text, HasSubstr(row));
+  }
+  EXPECT_THAT(text, Not(HasSubstr("\n0.01,5,")));
+}
+
+/// Attends to the next token, too.
+class LookingAhead : public Variant {
+ public:
+  VariantInfo info() const override {
+    VariantInfo info;
+    info.name = "looking_ahead";
+    return info;
+  }
+
+ protected:
+  Outputs do_forward(const Inputs& inputs) const override {
+    return {inputs.v + inputs.v.roll(-1, 2), std::nullopt, std::nullopt};
+  }
+};
+
+TEST_F(TrainTrial, AModelThatLooksAheadIsWrong) {
+  Registry registry;
+  register_builtin_variants(registry);
+  registry.add({.name = "looking_ahead",
+                .option_specs = {},
+                .factory = [](const Options&) { return std::make_unique<LookingAhead>(); },
+                .origin = "test"});
+  const TrainTrialResult result =
+      train_trial(small_config("{variant: {name: looking_ahead}}"), registry, {});
+  EXPECT_EQ(result.record.status, Status::kWrong);
+  EXPECT_THAT(result.record.reason, HasSubstr("logit"));
+  EXPECT_FALSE(result.record.metric_value);
 }
 
 TEST_F(TrainTrial, OutOfMemoryIsARow) {

@@ -76,7 +76,8 @@ TEST(Trainer, TheSameSeedGivesTheSameBits) {
 }
 
 TEST(Trainer, GoesOnToTheSameBitsWhereverItWasCutOff) {
-  const config::TrialConfig config = small_config("{train: {lr: [1e-2, 3e-3], examples: 40}}");
+  const config::TrialConfig config =
+      small_config("{train: {lr: [1e-2, 3e-3], examples: 40, diagnose: true}}");
   const Trained whole = train_small(config);
   // Six looks; with a report at the start of every continuation.
   for (int cut = 0; cut < 6; ++cut) {
@@ -91,6 +92,10 @@ TEST(Trainer, GoesOnToTheSameBitsWhereverItWasCutOff) {
     for (std::size_t i = 0; i < whole.result.curve.size(); ++i) {
       EXPECT_EQ(whole.result.curve[i].loss, continued.result.curve[i].loss);
       EXPECT_EQ(whole.result.curve[i].gradient_norm, continued.result.curve[i].gradient_norm);
+    }
+    ASSERT_EQ(whole.result.looks_inside.size(), continued.result.looks_inside.size());
+    for (std::size_t i = 0; i < whole.result.looks_inside.size(); ++i) {
+      EXPECT_EQ(whole.result.looks_inside[i].row.value, continued.result.looks_inside[i].row.value);
     }
     EXPECT_EQ(continued.result.step_ms.size(), whole.result.step_ms.size());
   }
