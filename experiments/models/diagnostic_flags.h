@@ -18,10 +18,11 @@ struct DiagnosticBounds {
   /// Exploding: gradient_rms of the first block over that of the last one, and activation_rms of a
   /// block over that of the first one, above this.
   double exploding = 1e3;
-  /// Entropy collapse goes with trainings that diverge: Zhai et al. 2023 (arXiv 2303.06296). The
-  /// bound is ours; a head that copies one token is below it too, rightly.
+  /// Low entropy goes with an oscillating or diverging loss: Zhai et al. 2023 (arXiv 2303.06296,
+  /// abstract). The bound is ours; a head that copies one token is below it too, rightly.
   double entropy = 0.05;
-  /// Kimi K2 (2025, arXiv 2507.20534) clips queries and keys where a score passes 100.
+  /// Kimi K2 (2025, arXiv 2507.20534, MuonClip with tau = 100) scales the weights of a head's
+  /// queries and keys down where its largest score passes 100.
   double logit = 100;
 };
 
