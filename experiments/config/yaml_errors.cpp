@@ -94,7 +94,88 @@ std::string explain_block(const std::vector<std::string>& lines, std::size_t num
          "blanks";
 }
 
-std::string explain_flow(const std::optional<OpenBracket>& open, char found) {
+/// Behind the '}' that closes the "${" at `begin`, or npos where the line ends before.
+std::size_t end_of_interpolation(std::string_view line, std::size_t begin) {
+  int depth = 0;
+  for (std::size_t i = begin; i < line.size(); ++i) {
+    if (line[i] == '{') ++depth;
+    if (line[i] == '}' && --depth == 0) return i + 1;
+  }
+  return std::string_view::npos;
+}
+
+/// Behind the quoted text at `begin`.
+std::size_t end_of_quoted(std::string_view line, std::size_t begin) {
+  const std::size_t end = line.find(line[begin], begin + 1);
+  return end == std::string_view::npos ? line.size() : end + 1;
+}
+
+std::string in_quotes(const std::string& text) {
+  std::string quoted = "'";
+  for (const char sign : text) quoted += sign == '\'' ? "''" : std::string(1, sign);
+  return quoted + "'";
+}
+
+/// A line of a list or map in brackets, with quotes around each entry that has an interpolation and
+/// no quotes; "" where one does not end on the line. `is_map`: "x:${a}" lacks a blank, too.
+std::string with_quoted_interpolations(const std::string& line, bool is_map) {
+  constexpr std::string_view kEnds = "[]{},";
+  std::string fixed, entry;
+  bool has_interpolation = false;
+  const auto end_entry = [&] {
+    const std::size_t size = entry.find_last_not_of(" \t\r") + 1;
+    fixed += (has_interpolation ? in_quotes(entry.substr(0, size)) : entry.substr(0, size)) +
+             entry.substr(size);
+    entry.clear();
+    has_interpolation = false;
+  };
+  for (std::size_t i = 0; i < line.size();) {
+    const char sign = line[i];
+    const bool begins = entry.empty();
+    const bool blank_before = i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t';
+    if (sign == '#' && blank_before) {
+      end_entry();
+      return fixed + line.substr(i);
+    }
+    std::size_t end = i + 1;
+    if (line.compare(i, 2, "${") == 0) {
+      end = end_of_interpolation(line, i);
+      if (end == std::string_view::npos) return {};
+      if (is_map && entry.ends_with(':')) {
+        end_entry();
+        fixed += ' ';
+      }
+      has_interpolation = true;
+    } else if (begins && (sign == '\'' || sign == '"')) {
+      end = end_of_quoted(line, i);
+    } else if (kEnds.find(sign) != std::string_view::npos ||
+               (sign == ' ' && (begins || entry.ends_with(':')))) {
+      end_entry();
+      fixed += sign;
+      i = end;
+      continue;
+    }
+    entry += line.substr(i, end - i);
+    i = end;
+  }
+  end_entry();
+  return fixed;
+}
+
+std::string explain_interpolation(const std::string& line, const OpenBracket& open) {
+  constexpr std::size_t kLongest = 200;
+  const std::string fixed = with_quoted_interpolations(trimmed(line), !open.is_list);
+  return "inside [] and {} an interpolation must be in quotes, else YAML takes its braces for a "
+         "map; write " +
+         (fixed.empty() || fixed.size() > kLongest ? "'${...}' instead of ${...}" : fixed);
+}
+
+std::string explain_flow(const std::optional<OpenBracket>& open, const std::string& line,
+                         std::size_t place) {
+  const char found = place < line.size() ? line[place] : ' ';
+  if (open && found == '{' && place > 0 && line[place - 1] == '$') {
+    return explain_interpolation(line, *open);
+  }
   if (!open) return fmt::format("'{}' closes nothing; quote a text that has one", found);
   const char opening = open->is_list ? '[' : '{', closing = open->is_list ? ']' : '}';
   return fmt::format(
@@ -141,7 +222,7 @@ std::string explain_yaml_error(const std::string& phrase, const std::string& tex
 
   if (phrase.starts_with("end of sequence flow") || phrase.starts_with("end of map flow") ||
       phrase == "illegal flow end") {
-    return explain_flow(open, sign);
+    return explain_flow(open, number < lines.size() ? lines[number] : "", place);
   }
   if (phrase == "end of map not found") return explain_block(lines, number, true);
   if (phrase == "end of sequence not found") return explain_block(lines, number, false);

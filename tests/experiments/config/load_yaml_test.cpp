@@ -1,5 +1,8 @@
 #include "experiments/config/load_yaml.h"
 
+#include <string_view>
+#include <utility>
+
 #include "tests/experiments/config/support.h"
 
 namespace attnlab::config {
@@ -28,6 +31,24 @@ TEST(LoadYamlTest, KnowsWhereEachValueStands) {
   const Tree tree = yaml("a:\n  b: 5\n  c: [1, 22]\n");
   EXPECT_EQ(tree.find_path("a.b")->position().to_string(), "t.yaml:2:6");
   EXPECT_EQ(tree.find_path("a.c.1")->position().to_string(), "t.yaml:3:10");
+}
+
+TEST(LoadYamlTest, TheLineThatIsProposedForAnInterpolationInBracketsIsRead) {
+  for (const auto& [wrong, list] : {
+           std::pair{"c: [${a}, ${b}]", "['${a}', '${b}']"},
+           {"c: [x, \"${a}, b\", ${oc.env:HOME,x}]", "[x, '${a}, b', '${oc.env:HOME,x}']"},
+           {"c: [it's ${a.b}, ${f:{x: 1},${b}} ]", "[\"it's ${a.b}\", '${f:{x: 1},${b}}']"},
+           {"c: [{x: p${a}q, y: 1}, 2]", "[{x: 'p${a}q', y: 1}, 2]"},
+           {"c: {x:${a}, y: '#', z: 1}  # of ${a}", "{x: '${a}', y: '#', z: 1}"},
+       }) {
+    const std::string message = error_of(wrong);
+    const std::string_view kWrite = "; write ";
+    const std::size_t at = message.find(kWrite);
+    ASSERT_NE(at, std::string::npos) << message;
+    const std::string proposed = message.substr(at + kWrite.size());
+    EXPECT_EQ(error_of(proposed), "no error") << proposed;
+    EXPECT_EQ(*yaml(proposed).find("c"), yaml(list)) << proposed;
+  }
 }
 
 TEST(LoadYamlTest, AliasesAndMergeKeys) {
