@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <torch/nn/init.h>
 
+#include "experiments/models/autocast.h"
 #include "kernels/core/error.h"
 
 namespace attnlab {
@@ -107,12 +108,13 @@ void SequenceModelImpl::observe(ForwardObserver *observer) {
 }
 
 at::Tensor SequenceModelImpl::forward(const at::Tensor &ids) {
+  const Autocast autocast(ids.device().type(), options_.autocast);
   at::Tensor x = embed(ids);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     x = blocks_[i]->forward(x, options_.causal);
     if (observer_ != nullptr) observer_->on_block(static_cast<std::int64_t>(i), x);
   }
-  return head_->forward(norm_->forward(x));
+  return head_->forward(norm_->forward(x)).to(head_->weight.scalar_type());
 }
 
 }  // namespace attnlab

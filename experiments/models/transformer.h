@@ -7,6 +7,7 @@
 #include <torch/nn/modules/normalization.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "experiments/models/multihead_attention.h"
@@ -45,6 +46,9 @@ struct SequenceModelOptions {
   Positions positions = Positions::kLearned;
   std::int64_t max_seqlen = 0;  ///< positions that are learned; others need none
   bool causal = true;
+  /// Every forward pass casts to this type (autocast.h): the variants get it, and weights, the sums
+  /// along the blocks, norms and logits stay float32.
+  std::optional<at::ScalarType> autocast;
 };
 
 /// Token ids to logits.
@@ -55,8 +59,9 @@ class SequenceModelImpl : public torch::nn::Module {
   SequenceModelImpl(const SequenceModelOptions &options,
                     std::vector<std::unique_ptr<Variant>> variants);
 
-  /// ids `[batch, seqlen]` (int64) to logits `[batch, seqlen, answers]`. Throws
-  /// ConfigError for a sequence longer than the learned positions.
+  /// ids `[batch, seqlen]` (int64) to logits `[batch, seqlen, answers]`, of the weights' type also
+  /// under autocast, so that losses are. Throws ConfigError for a sequence longer than the learned
+  /// positions.
   at::Tensor forward(const at::Tensor &ids);
 
   /// From now on every forward tells `observer`, which is not owned; nullptr ends that.
