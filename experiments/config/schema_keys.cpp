@@ -39,7 +39,7 @@ std::vector<KeySpec> make_specs() {
       {"dtype",
        KeyType::kString,
        "float32",
-       "element type of the tensors",
+       "element type of the tensors; direction=train: bfloat16 by autocast, weights stay float32",
        0,
        0,
        {"float32", "float64", "bfloat16", "float16"}},

@@ -23,7 +23,8 @@ namespace attnlab {
 ///   logit_max, entropy          as AttentionStatistics; of a layer: the largest, the mean
 ///   nonfinite       fraction of NaN and infinities in the tensors of activation_rms and
 ///                   gradient_rms, and for layers in the parameters' gradients
-/// What a model does not have (a variant without weights, no gradient) has no row.
+/// What a model does not have (a variant without weights, no gradient) has no row. Sums are in
+/// float64, over the tensors as the pass made them: under autocast bfloat16 among them.
 struct DiagnosticRow {
   std::int64_t step;
   std::int64_t layer;  ///< from 0; kOutsideLayers

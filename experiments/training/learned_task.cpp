@@ -60,10 +60,11 @@ std::unique_ptr<Variant> make_layer(const std::string& text, const config::Trial
 }
 
 void check_precision(const config::TrialConfig& config) {
-  if (config.dtype == "float32" || config.dtype == "float64") return;
-  throw ConfigError(fmt::format(
-      "[train] dtype = {}: weights are trained in float32 or float64; write dtype=float32.",
-      config.dtype));
+  if (config.dtype != "float16") return;
+  throw ConfigError(
+      "[train] dtype = float16: its smallest numbers would lose small gradients without a scaled "
+      "loss, which attnlab does not have. Write dtype=bfloat16, which has the range of float32, or "
+      "dtype=float32.");
 }
 
 }  // namespace
@@ -128,8 +129,12 @@ SequenceModel make_model(const config::TrialConfig& config, const Registry& regi
   options.mlp_ratio = model.mlp_ratio;
   options.positions = parse_positions(model.positions);
   options.max_seqlen = model.max_seqlen > 0 ? model.max_seqlen : training_seqlen(task);
+  const at::ScalarType dtype = parse_dtype(config.dtype);
+  if (dtype == at::kBFloat16) options.autocast = dtype;
   at::manual_seed(config.seed);
-  return SequenceModel(options, std::move(variants));
+  SequenceModel made(options, std::move(variants));
+  made->to(options.autocast ? at::kFloat : dtype);
+  return made;
 }
 
 std::string model_json(const config::ModelConfig& model) {

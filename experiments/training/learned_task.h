@@ -25,7 +25,8 @@ std::string task_label(const config::TrialConfig& config);
 /// Tokens of a training sample, the longest of the first ones where they differ.
 std::int64_t training_seqlen(const tasks::Task& task);
 
-/// Weights depend on the config's seed alone. Uses Torch's global generator. Throws ConfigError for
+/// On the CPU, in the config's dtype; with bfloat16 the weights are float32, and every forward pass
+/// runs under autocast to bfloat16. Weights depend on the config's seed alone. Uses Torch's global generator. Throws ConfigError for
 /// sizes that do not fit together, and what the registry refuses.
 SequenceModel make_model(const config::TrialConfig& config, const Registry& registry,
                          const tasks::Task& task);

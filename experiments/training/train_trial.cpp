@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "analysis/csv.h"
+#include "analysis/format.h"
 #include "analysis/statistics.h"
 #include "experiments/measure/memory.h"
 #include "experiments/models/causality.h"
@@ -219,6 +220,15 @@ void prepare(const std::filesystem::path& folder) {
   }
 }
 
+/// The reason where a training took more than its limit; "" else. The counting allocator holds
+/// tensors of the CPU to the limit; a device's peak is known only afterwards.
+std::string over_limit(const config::TrialConfig& config, std::int64_t peak_bytes) {
+  if (config.memory_limit_bytes <= 0 || peak_bytes <= config.memory_limit_bytes) return {};
+  return fmt::format("took {}, the limit is {}; raise limits.memory or make train.batch smaller",
+                     analysis::format_bytes(peak_bytes),
+                     analysis::format_bytes(config.memory_limit_bytes));
+}
+
 void learn(const config::TrialConfig& config, const Registry& registry,
            const TrainTrialOptions& options, TrainTrialResult& result) {
   Record& record = result.record;
@@ -236,13 +246,17 @@ void learn(const config::TrialConfig& config, const Registry& registry,
   request.report = options.report;
   const ModelFactory make = [&] {
     SequenceModel model = make_model(config, registry, *task);
-    model->to(at::Device(config.device == "cuda" ? at::kCUDA : at::kCPU),
-              parse_dtype(config.dtype));
+    model->to(at::Device(config.device == "cuda" ? at::kCUDA : at::kCPU));
     return model;
   };
   SequenceModel model{nullptr};
   const TrainResult trained = train(request, *task, make, model);
   record.peak_bytes = trained.peak_bytes;
+  record.reason = over_limit(config, trained.peak_bytes);
+  if (!record.reason.empty()) {
+    record.status = Status::kOom;
+    return;
+  }
   if (config.measure_time) fill_times(trained, record);
 
   Tests tests(config, model);

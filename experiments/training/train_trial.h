@@ -31,6 +31,9 @@ struct TrainTrialResult {
 /// A model that looks ahead (causality.h) has the status wrong, and what the last look inside flags
 /// is in the reason of an ok row. What else goes wrong is a status and a reason, as in
 /// measure_trial; ConfigError and OutputError are thrown on. Threads are the caller's affair.
+/// dtype bfloat16: training, every evaluation and the check that no logit sees a later token run
+/// under autocast, which is what was trained; that check then sees what changes a logit of eight
+/// bits. Weights, optimiser, checkpoint and loss are float32.
 TrainTrialResult train_trial(const config::TrialConfig& config, const Registry& registry,
                              const TrainTrialOptions& options);
 

@@ -169,10 +169,11 @@ class Training {
     }
     const auto part = static_cast<std::size_t>(config_.batch / config_.accumulate);
     const double answers = count_answers(samples);
-    double loss = 0;
+    at::Tensor loss;  // read once, so that on CUDA no part waits for the one before it
     for (std::size_t i = 0; i < samples.size(); i += part) {
       const auto begin = samples.begin() + static_cast<std::ptrdiff_t>(i);
-      loss += backward({begin, begin + static_cast<std::ptrdiff_t>(part)}, answers);
+      const at::Tensor more = backward({begin, begin + static_cast<std::ptrdiff_t>(part)}, answers);
+      loss = loss.defined() ? loss + more : more;
     }
     const double bound = config_.clip > 0 ? config_.clip : std::numeric_limits<double>::infinity();
     if (inside) {
@@ -182,21 +183,23 @@ class Training {
     const double norm = torch::nn::utils::clip_grad_norm_(model_->parameters(), bound);
     optimizer_->step();
     if (inside) keep(inside->update_rows(state_.step + 1));
-    return {loss, norm};
+    // Waits for the update, too, so that the time of an update is all of it.
+    return {loss.item<double>(), norm};
   }
 
   /// Sums of parts are divided by the answers of the whole batch, so that cutting it changes
-  /// nothing but rounding.
-  double backward(const std::vector<tasks::Sample>& samples, double answers) {
+  /// nothing but rounding. The loss in float64, on the model's device.
+  at::Tensor backward(const std::vector<tasks::Sample>& samples, double answers) {
     const Batch batch = make_batch(samples);
-    const at::Tensor logits = model_->forward(batch.ids.to(device()));
+    // A copy to the device waits for what runs there, so none stands between the passes.
+    const at::Tensor ids = batch.ids.to(device()), labels = batch.labels.to(device());
     const at::Tensor loss =
-        at::cross_entropy_loss(logits.flatten(0, 1), batch.labels.to(device()).flatten(), {},
+        at::cross_entropy_loss(model_->forward(ids).flatten(0, 1), labels.flatten(), {},
                                at::Reduction::Sum, tasks::kNotScored) /
         answers;
     loss.backward();
-    state_.tokens += batch.ids.numel();
-    return loss.item<double>();
+    state_.tokens += ids.numel();
+    return loss.detach().to(at::kDouble);
   }
 
   static double count_answers(const std::vector<tasks::Sample>& samples) {

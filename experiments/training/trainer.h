@@ -34,7 +34,7 @@ struct TrainResult {
   double best_lr = 0;           ///< of which the model has the weights
   double validation = 0;        ///< the metric at the end of that training
   std::int64_t steps = 0;       ///< updates of that training
-  std::int64_t peak_bytes = 0;  ///< of tensors, while training; 0 = not counted (CUDA)
+  std::int64_t peak_bytes = 0;  ///< of tensors on the model's device, while training
   std::vector<CurvePoint> curve;
   std::vector<LookInside> looks_inside;  ///< with train.diagnose
   std::vector<double> step_ms;  ///< the last updates, at most 1000: batch, passes and update

@@ -14,7 +14,7 @@ out=gpu-results
 only=
 quick=no
 dry_run=no
-steps=(devices kernels wrappers check operators determinism sanitizer memory quickstart bench)
+steps=(devices kernels wrappers check operators determinism sanitizer memory quickstart training bench)
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -159,6 +159,11 @@ step_quickstart() {
   run "$program" run experiment=quickstart device=cuda run.dir="$out/quickstart"
 }
 
+# Learns in both precisions: weights on the device, autocast, peak memory, checkpoints, causality.
+step_training() {
+  run "$program" run experiment=mqar_smoke dtype=float32,bfloat16 device=cuda run.dir="$out/training"
+}
+
 step_bench() {
   local words=(--csv "$out/peers.csv")
   [ $quick = yes ] && words+=(--quick)
@@ -177,7 +182,7 @@ if [ ! -x "$program" ] && [ $dry_run = no ]; then
   exit 2
 fi
 if [ $dry_run = no ]; then
-  rm -rf "${out:?}/logs" "$out/sanitizer_"* "$out/memory" "$out/quickstart"
+  rm -rf "${out:?}/logs" "$out/sanitizer_"* "$out/memory" "$out/quickstart" "$out/training"
   mkdir -p "$out/logs" || exit 2
   out=$(cd "$out" && pwd)
   if ! reason=$("$program" list devices | grep '^cuda'); then reason="the program does not start"; fi

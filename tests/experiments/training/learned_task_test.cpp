@@ -57,7 +57,7 @@ TEST(LearnedTask, WhatCannotBeTrainedIsRefusedBeforeItBegins) {
   EXPECT_THAT(refusal("{task: {name: mqra}}"), HasSubstr("mqar"));
   EXPECT_THAT(refusal("{task: {pears: 3}}"), HasSubstr("pairs"));
   EXPECT_THAT(refusal("{task: {name: none}}"), HasSubstr("task=mqar"));
-  EXPECT_THAT(refusal("{dtype: bfloat16}"), HasSubstr("dtype=float32"));
+  EXPECT_THAT(refusal("{dtype: float16}"), HasSubstr("dtype=bfloat16"));
   EXPECT_THAT(refusal("{model: {positions: lerned}}"), HasSubstr("learned"));
   EXPECT_THAT(refusal("{model: {heads: 3}}"), HasSubstr("multiple of heads"));
   EXPECT_THAT(refusal("{model: {layers: ['full window']}}"), HasSubstr("'window'"));

@@ -83,6 +83,34 @@ TEST_F(TrainTrial, LooksInsideTheModelAtEveryLook) {
   EXPECT_THAT(text, Not(HasSubstr("\n0.01,5,")));
 }
 
+TEST_F(TrainTrial, EveryVariantTrainsInBfloat16) {
+  int trained = 0;
+  for (const std::string& name : builtin_registry().names()) {
+    const TrainTrialResult result = train_trial(
+        small_config("{dtype: bfloat16, variant: {name: " + name + "}, train: {diagnose: true}}"),
+        builtin_registry(), {});
+    if (result.record.status == Status::kUnsupported) continue;
+    EXPECT_EQ(result.record.status, Status::kOk) << name << ": " << result.record.reason;
+    EXPECT_TRUE(result.record.metric_value) << name;
+    ++trained;
+  }
+  EXPECT_GE(trained, 5);
+}
+
+TEST_F(TrainTrial, Bfloat16TakesLessMemoryWhereTheScoresAreMostOfIt) {
+  const auto peak = [](const std::string& dtype) {
+    const TrainTrialResult result =
+        train_trial(small_config("{dtype: " + dtype +
+                                 ", task: {seqlen: 128, vocab: 130}, train: {steps: 1, "
+                                 "eval_samples: 1, test_samples: 1}}"),
+                    builtin_registry(), {});
+    return static_cast<double>(*result.record.peak_bytes);
+  };
+  const double ratio = peak("bfloat16") / peak("float32");
+  EXPECT_LT(ratio, 0.8) << ratio;
+  EXPECT_GT(ratio, 0.5);
+}
+
 /// Attends to the next token, too.
 class LookingAhead : public Variant {
  public:

@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <limits>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "experiments/measure/memory.h"
 #include "experiments/training/checkpoint.h"
@@ -46,11 +49,7 @@ Trained train_small(const config::TrialConfig& config, const std::filesystem::pa
     if (stop_after >= 0 && stop_after-- == 0) throw Stop("killed");
   };
   SequenceModel model{nullptr};
-  const ModelFactory make = [&] {
-    SequenceModel made = make_model(config, builtin_registry(), *task);
-    made->to(parse_dtype(config.dtype));
-    return made;
-  };
+  const ModelFactory make = [&] { return make_model(config, builtin_registry(), *task); };
   Trained trained;
   trained.result = train(request, *task, make, model);
   trained.weights = weights_of(model);
@@ -69,35 +68,52 @@ TEST(Trainer, LearnsWhatCanBeLearned) {
   EXPECT_EQ(trained.result.step_ms.size(), 300u);
 }
 
+TEST(Trainer, LearnsTheSameInBfloat16) {
+  const Trained trained =
+      train_small(small_config("{dtype: bfloat16, task: {seqlen: 8, pairs: 1, vocab: 16}, "
+                               "train: {steps: 300, batch: 32, eval_every: 100}}"));
+  EXPECT_GE(trained.result.validation, 0.95);
+  EXPECT_LT(trained.result.curve.back().loss, 0.3 * trained.result.curve.front().loss);
+  EXPECT_EQ(trained.weights.scalar_type(), at::kFloat);
+  // More bits than a bfloat16 has: updates smaller than its roundings are not lost.
+  EXPECT_FALSE(at::equal(trained.weights, trained.weights.to(at::kBFloat16).to(at::kFloat)));
+}
+
 TEST(Trainer, TheSameSeedGivesTheSameBits) {
   EXPECT_TRUE(at::equal(train_small(small_config()).weights, train_small(small_config()).weights));
   EXPECT_FALSE(at::equal(train_small(small_config()).weights,
                          train_small(small_config("{seed: 1}")).weights));
 }
 
+void expect_same_bits_after(int cut, const config::TrialConfig& config, const Trained& whole) {
+  const runner::TemporaryFolder folder;
+  const std::filesystem::path checkpoint = folder.path() / "checkpoint.pt";
+  EXPECT_THROW(train_small(config, checkpoint, cut), Stop);
+  const Trained continued = train_small(config, checkpoint);
+  EXPECT_TRUE(at::equal(whole.weights, continued.weights)) << cut;
+  EXPECT_EQ(whole.result.best_lr, continued.result.best_lr);
+  EXPECT_EQ(whole.result.validation, continued.result.validation);
+  ASSERT_EQ(whole.result.curve.size(), continued.result.curve.size());
+  for (std::size_t i = 0; i < whole.result.curve.size(); ++i) {
+    EXPECT_EQ(whole.result.curve[i].loss, continued.result.curve[i].loss);
+    EXPECT_EQ(whole.result.curve[i].gradient_norm, continued.result.curve[i].gradient_norm);
+  }
+  ASSERT_EQ(whole.result.looks_inside.size(), continued.result.looks_inside.size());
+  for (std::size_t i = 0; i < whole.result.looks_inside.size(); ++i) {
+    EXPECT_EQ(whole.result.looks_inside[i].row.value, continued.result.looks_inside[i].row.value);
+  }
+  EXPECT_EQ(continued.result.step_ms.size(), whole.result.step_ms.size());
+}
+
 TEST(Trainer, GoesOnToTheSameBitsWhereverItWasCutOff) {
-  const config::TrialConfig config =
-      small_config("{train: {lr: [1e-2, 3e-3], examples: 40, diagnose: true}}");
-  const Trained whole = train_small(config);
   // Six looks; with a report at the start of every continuation.
-  for (int cut = 0; cut < 6; ++cut) {
-    const runner::TemporaryFolder folder;
-    const std::filesystem::path checkpoint = folder.path() / "checkpoint.pt";
-    EXPECT_THROW(train_small(config, checkpoint, cut), Stop);
-    const Trained continued = train_small(config, checkpoint);
-    EXPECT_TRUE(at::equal(whole.weights, continued.weights)) << cut;
-    EXPECT_EQ(whole.result.best_lr, continued.result.best_lr);
-    EXPECT_EQ(whole.result.validation, continued.result.validation);
-    ASSERT_EQ(whole.result.curve.size(), continued.result.curve.size());
-    for (std::size_t i = 0; i < whole.result.curve.size(); ++i) {
-      EXPECT_EQ(whole.result.curve[i].loss, continued.result.curve[i].loss);
-      EXPECT_EQ(whole.result.curve[i].gradient_norm, continued.result.curve[i].gradient_norm);
-    }
-    ASSERT_EQ(whole.result.looks_inside.size(), continued.result.looks_inside.size());
-    for (std::size_t i = 0; i < whole.result.looks_inside.size(); ++i) {
-      EXPECT_EQ(whole.result.looks_inside[i].row.value, continued.result.looks_inside[i].row.value);
-    }
-    EXPECT_EQ(continued.result.step_ms.size(), whole.result.step_ms.size());
+  for (const auto& [dtype, cuts] :
+       {std::pair{"float32", std::vector<int>{0, 1, 2, 3, 4, 5}}, {"bfloat16", {1, 4}}}) {
+    const config::TrialConfig config =
+        small_config(std::string("{dtype: ") + dtype +
+                     ", train: {lr: [1e-2, 3e-3], examples: 40, diagnose: true}}");
+    const Trained whole = train_small(config);
+    for (const int cut : cuts) expect_same_bits_after(cut, config, whole);
   }
 }
 
