@@ -47,6 +47,7 @@ Row& row_of(std::vector<std::pair<std::string, Row>>& rows, const std::string& n
 
 std::string training_label(const Record& record) {
   std::string label = variant_label(record);
+  if (!record.dtype.empty() && record.dtype != "float32") label += " dtype=" + record.dtype;
   if (record.seed.value_or(0) != 0) label += fmt::format(" seed={}", *record.seed);
   return label;
 }

@@ -26,8 +26,8 @@ std::string task_label(const config::TrialConfig& config);
 std::int64_t training_seqlen(const tasks::Task& task);
 
 /// On the CPU, in the config's dtype; with bfloat16 the weights are float32, and every forward pass
-/// runs under autocast to bfloat16. Weights depend on the config's seed alone. Uses Torch's global generator. Throws ConfigError for
-/// sizes that do not fit together, and what the registry refuses.
+/// runs under autocast to bfloat16. Weights depend on the config's seed alone. Uses Torch's global
+/// generator. Throws ConfigError for sizes that do not fit together, and what the registry refuses.
 SequenceModel make_model(const config::TrialConfig& config, const Registry& registry,
                          const tasks::Task& task);
 

@@ -51,6 +51,19 @@ TEST(EvaluationsTable, TasksAndLengthsStandApartAndFailuresAreLeftOut) {
   EXPECT_EQ(evaluations_table(records, parse_csv(kEvaluations, "test")), "");
 }
 
+TEST(EvaluationsTable, PrecisionsOfAVariantAreRowsOfTheirOwn) {
+  std::vector<Record> records = {training("1", "full", "{}"), training("2", "full", "{}")};
+  records[0].dtype = "float32";
+  records[1].dtype = "bfloat16";
+  EXPECT_EQ(evaluations_table(records, parse_csv(kEvaluations, "test")),
+            "mqar pairs=4, trained at 64 tokens: accuracy on the test part\n"
+            "  test                 as trained  seqlen=128\n"
+            "  full                      0.997        0.25\n"
+            "  full dtype=bfloat16         0.8           -\n"
+            "    (reach_of_window)       0.575           -\n"
+            "  (chance)                0.00781           -\n");
+}
+
 TEST(EvaluationsTable, WhatIsNoNumberIsSaidInWords) {
   const std::vector<Record> records = {training("1", "full", "{}")};
   EXPECT_THROW(evaluations_table(records, parse_csv("trial_id,test,answered_by,slice,value\n"
