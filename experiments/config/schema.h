@@ -60,7 +60,7 @@ struct ModelConfig {
   std::int64_t dim = 64;
   std::int64_t heads = 1;
   double mlp_ratio = 4;
-  std::string positions;        ///< none, learned, sinusoidal, rotary
+  std::string positions;        ///< none, learned, sinusoidal, rotary, alibi
   std::int64_t max_seqlen = 0;  ///< learned positions; 0 = as many as training samples have
 };
 

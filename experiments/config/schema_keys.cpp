@@ -91,7 +91,8 @@ std::vector<KeySpec> make_specs() {
       {"model.mlp_ratio", KeyType::kFloat, "4",
        "hidden width of the MLP as a multiple of model.dim; 0 = no MLP", 0, 1000},
       {"model.positions", KeyType::kString, "learned",
-       "how the model knows places: none, learned, sinusoidal, rotary"},
+       "how the model knows places: none, learned, sinusoidal, rotary, or alibi, which full, flash "
+       "and sliding_window take"},
       {"model.max_seqlen", KeyType::kInt, "0",
        "positions=learned: how many there are; 0 = as many as training samples have", 0,
        kMaxLength},

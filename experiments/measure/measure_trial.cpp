@@ -1,5 +1,6 @@
 #include "experiments/measure/measure_trial.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 #include <fmt/core.h>
@@ -20,6 +21,7 @@
 #include "experiments/measure/noise.h"
 #include "kernels/core/error.h"
 #include "kernels/ops/device.h"
+#include "variants/api/declared_tensors.h"
 
 namespace attnlab::measure {
 namespace {
@@ -138,7 +140,9 @@ void measure(const Variant& variant, const Problem& problem, const MeasureOption
   }
 
   const std::int64_t before = live_bytes(problem.device);
-  const TrialInputs made = make_inputs(request);
+  TrialInputs made = make_inputs(request);
+  at::Generator generator = at::detail::createCPUGenerator(request.seed);
+  made.inputs.extra = make_declared_tensors(variant.info(), problem, generator);
   // The counting allocator limits tensors of the CPU; a device limits its own, and an explicit
   // limit below that is looked at once the peak is known.
   const std::int64_t left = on_cuda ? kUnknown : limit - (live_bytes(problem.device) - before);

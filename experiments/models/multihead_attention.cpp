@@ -2,19 +2,26 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <torch/nn/init.h>
 
-#include "experiments/models/positions.h"
+#include <cmath>
+
 #include "kernels/core/error.h"
+#include "variants/api/declared_tensors.h"
+#include "variants/api/softmax_reference.h"
 
 namespace attnlab {
 
 MultiheadAttentionImpl::MultiheadAttentionImpl(std::int64_t embed_dim, std::int64_t heads,
                                                std::unique_ptr<Variant> variant,
                                                AttentionOptions options)
-    : embed_dim_(embed_dim), heads_(heads), rotary_(options.rotary), variant_(std::move(variant)) {
+    : embed_dim_(embed_dim),
+      heads_(heads),
+      positions_(options.positions),
+      variant_(std::move(variant)) {
   const bool bias = options.bias;
   if (heads < 1 || embed_dim < 1 || embed_dim % heads != 0) {
     throw ConfigError(
@@ -23,7 +30,7 @@ MultiheadAttentionImpl::MultiheadAttentionImpl(std::int64_t embed_dim, std::int6
                     "positive multiple of heads.",
                     embed_dim, heads));
   }
-  if (rotary_ && embed_dim / heads % 2 != 0) {
+  if (positions_ == Positions::kRotary && embed_dim / heads % 2 != 0) {
     throw ConfigError(
         fmt::format("[multihead_attention] rotary positions turn pairs, and a head has {} "
                     "elements; embed_dim / heads must be even.",
@@ -35,6 +42,40 @@ MultiheadAttentionImpl::MultiheadAttentionImpl(std::int64_t embed_dim, std::int6
       "out_proj", torch::nn::Linear(torch::nn::LinearOptions(embed_dim, embed_dim).bias(bias)));
   torch::nn::init::xavier_uniform_(in_proj_weight);
   if (bias) torch::nn::init::zeros_(out_proj->bias);
+  declare_tensors();
+}
+
+void MultiheadAttentionImpl::declare_tensors() {
+  const VariantInfo about = variant_->info();
+  Problem problem;
+  problem.heads = problem.kv_heads = heads_;
+  problem.head_dim = problem.head_dim_v = embed_dim_ / heads_;
+  bool takes_slopes = false;
+  for (const ExtraInput &input : about.extra_inputs) {
+    if (input.name == alibi_slopes_input().name) {
+      takes_slopes = true;
+    } else if (!input.optional) {
+      throw ConfigError(fmt::format(
+          "[multihead_attention] variant {} needs the input '{}' {} ({}), and a model has nothing "
+          "that makes it; use the variant with direction=forward, or make the input optional.",
+          about.name, input.name, input.shape, input.help));
+    }
+  }
+  if (positions_ == Positions::kAlibi && !takes_slopes) {
+    throw ConfigError(fmt::format(
+        "[model] positions = alibi: the variant {} takes no slopes, so it would know no positions. "
+        "full, flash and sliding_window take them; other positions work with every variant: {}.",
+        about.name, "none, learned, sinusoidal, rotary"));
+  }
+  if (positions_ == Positions::kAlibi) {
+    alibi_slopes_ = alibi_head_slopes(heads_);
+  }
+  for (const LearnedParameter &parameter : about.parameters) {
+    const auto sizes = declared_sizes(parameter.name, parameter.shape, problem);
+    const double deviation = 1 / std::sqrt(static_cast<double>(sizes.back()));
+    parameters_of_variant_[parameter.name] =
+        register_parameter(parameter.name, at::randn(sizes) * deviation);
+  }
 }
 
 // `[batch, seqlen, embed_dim]` to `[batch, heads, seqlen, head_dim]`, a view of
@@ -61,11 +102,15 @@ MultiheadAttentionImpl::Result MultiheadAttentionImpl::forward(const at::Tensor 
   inputs.q = project(query, 0);
   inputs.k = project(key, 1);
   inputs.v = project(value, 2);
-  if (rotary_) {
+  if (positions_ == Positions::kRotary) {
     inputs.q = rotate_positions(inputs.q);
     inputs.k = rotate_positions(inputs.k);
   }
   inputs.causal = causal;
+  inputs.extra = parameters_of_variant_;
+  if (alibi_slopes_.defined()) {
+    inputs.extra[alibi_slopes_input().name] = alibi_slopes_.to(inputs.q.device());
+  }
   const Outputs outputs = variant_->forward(inputs);
   if (observer_ != nullptr) observer_->on_attention(layer_, *variant_, inputs, outputs);
   Result result;

@@ -7,23 +7,27 @@
 
 #include <torch/nn/modules/linear.h>
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "experiments/models/forward_observer.h"
+#include "experiments/models/positions.h"
 #include "variants/api/variant.h"
 
 namespace attnlab {
 
 struct AttentionOptions {
   bool bias = true;
-  bool rotary = false;  ///< queries and keys are turned by their positions (positions.h)
+  Positions positions = Positions::kNone;  ///< rotary and alibi act here, others on embeddings
 };
 
 class MultiheadAttentionImpl : public torch::nn::Module {
  public:
-  /// Takes ownership of `variant`. Throws ConfigError where embed_dim is no
-  /// multiple of heads, and for rotary positions where embed_dim / heads is
-  /// odd.
+  /// Takes ownership of `variant`; its declared parameters become parameters of the module. Throws
+  /// ConfigError where embed_dim is no multiple of heads, for rotary positions where embed_dim /
+  /// heads is odd, for alibi where the variant takes no slopes, and for a variant with further
+  /// required inputs, which this module cannot make.
   MultiheadAttentionImpl(std::int64_t embed_dim, std::int64_t heads,
                          std::unique_ptr<Variant> variant, AttentionOptions options = {});
 
@@ -48,11 +52,14 @@ class MultiheadAttentionImpl : public torch::nn::Module {
 
  private:
   at::Tensor project(const at::Tensor &input, std::int64_t part) const;
+  void declare_tensors();
 
   std::int64_t embed_dim_;
   std::int64_t heads_;
-  bool rotary_;
+  Positions positions_;
   std::unique_ptr<Variant> variant_;
+  std::map<std::string, at::Tensor> parameters_of_variant_;
+  at::Tensor alibi_slopes_;  ///< no buffer: it stays float32 in models of other dtypes
   ForwardObserver *observer_ = nullptr;
   std::int64_t layer_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/exp2.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/stack.h>
@@ -20,11 +21,12 @@
 namespace attnlab {
 namespace {
 
-constexpr std::array<std::pair<Positions, const char *>, 4> kNames{{
+constexpr std::array<std::pair<Positions, const char *>, 5> kNames{{
     {Positions::kNone, "none"},
     {Positions::kLearned, "learned"},
     {Positions::kSinusoidal, "sinusoidal"},
     {Positions::kRotary, "rotary"},
+    {Positions::kAlibi, "alibi"},
 }};
 
 /// `[seqlen, dim / 2]` in float64: p / base^(2i / dim).
@@ -67,6 +69,11 @@ at::Tensor rotate_positions(const at::Tensor &x, double base) {
   const at::Tensor first = x.narrow(-1, 0, half);
   const at::Tensor second = x.narrow(-1, half, half);
   return at::cat({first * cosine - second * sine, second * cosine + first * sine}, -1);
+}
+
+at::Tensor alibi_head_slopes(std::int64_t heads) {
+  const at::Tensor i = at::arange(1, heads + 1, at::TensorOptions().dtype(at::kDouble));
+  return at::exp2(i * (-8.0 / static_cast<double>(heads))).to(at::kFloat);
 }
 
 }  // namespace attnlab

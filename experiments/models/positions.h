@@ -17,9 +17,10 @@ enum class Positions : std::uint8_t {
                 ///< to the embeddings
   kRotary,      ///< RoPE, Su et al. 2021 (arXiv 2104.09864): queries and keys are
                 ///< turned
+  kAlibi,       ///< Press et al. 2022 (arXiv 2108.12409): the score falls with the distance
 };
 
-/// "none", "learned", "sinusoidal", "rotary".
+/// "none", "learned", "sinusoidal", "rotary", "alibi".
 const char *positions_name(Positions positions);
 /// Throws ConfigError naming the nearest.
 Positions parse_positions(const std::string &name);
@@ -34,5 +35,9 @@ at::Tensor sinusoidal_table(std::int64_t seqlen, std::int64_t dim,
 /// a key turned so depends on the difference of their positions only.
 /// `head_dim` is even. Differentiable.
 at::Tensor rotate_positions(const at::Tensor &x, double base = 10000.0);
+
+/// `[heads]` float32: 2^(-8 i / heads) for i = 1 to heads, the paper's geometric sequence, also
+/// where heads is no power of two.
+at::Tensor alibi_head_slopes(std::int64_t heads);
 
 }  // namespace attnlab

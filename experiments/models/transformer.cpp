@@ -38,10 +38,10 @@ void check(const SequenceModelOptions &options, std::size_t layers) {
 
 TransformerBlockImpl::TransformerBlockImpl(std::int64_t embed_dim, std::int64_t heads,
                                            std::unique_ptr<Variant> variant, double mlp_ratio,
-                                           bool rotary) {
+                                           Positions positions) {
   attention_norm_ = register_module("attention_norm", layer_norm(embed_dim));
   attention = register_module("attention", MultiheadAttention(embed_dim, heads, std::move(variant),
-                                                              AttentionOptions{true, rotary}));
+                                                              AttentionOptions{true, positions}));
   const auto hidden = static_cast<std::int64_t>(mlp_ratio * static_cast<double>(embed_dim));
   if (hidden == 0) return;
   mlp_norm_ = register_module("mlp_norm", layer_norm(embed_dim));
@@ -70,12 +70,11 @@ SequenceModelImpl::SequenceModelImpl(const SequenceModelOptions &options,
         register_module("positions", torch::nn::Embedding(options.max_seqlen, options.embed_dim));
     torch::nn::init::normal_(learned_positions_->weight, 0.0, kEmbeddingStd);
   }
-  const bool rotary = options.positions == Positions::kRotary;
   for (std::size_t i = 0; i < variants.size(); ++i) {
     blocks_.push_back(
         register_module(fmt::format("block{}", i),
                         TransformerBlock(options.embed_dim, options.heads, std::move(variants[i]),
-                                         options.mlp_ratio, rotary)));
+                                         options.mlp_ratio, options.positions)));
   }
   norm_ = register_module("norm", layer_norm(options.embed_dim));
   head_ = register_module("head", torch::nn::Linear(options.embed_dim, options.answers));

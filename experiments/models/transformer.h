@@ -22,7 +22,7 @@ class TransformerBlockImpl : public torch::nn::Module {
   /// `mlp_ratio`: hidden width of the MLP (GELU) as a multiple of embed_dim; 0
   /// = no MLP.
   TransformerBlockImpl(std::int64_t embed_dim, std::int64_t heads, std::unique_ptr<Variant> variant,
-                       double mlp_ratio, bool rotary);
+                       double mlp_ratio, Positions positions);
 
   /// `[batch, seqlen, embed_dim]` to the same.
   at::Tensor forward(const at::Tensor &x, bool causal);

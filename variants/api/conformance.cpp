@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -34,6 +35,17 @@ double distance(const at::Tensor& value, const at::Tensor& reference) {
   return std::isfinite(difference) ? difference / scale : std::numeric_limits<double>::infinity();
 }
 
+/// The error of the plain formula at the dtype of a case. float64 is the reference's own dtype,
+/// where it would be 0: there it is estimated from float32, whose roundoff is 2^29 times larger.
+double formula_error(const at::Tensor& formula, const at::Tensor& reference, at::ScalarType dtype) {
+  return distance(formula, reference) * (dtype == at::kDouble ? std::ldexp(1.0, -29) : 1.0);
+}
+
+/// The dtype at which the plain formula is computed for formula_error.
+at::ScalarType formula_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kFloat : dtype;
+}
+
 // FlashAttention's rule: at most `factor` times the error of the plain formula at the same dtype.
 // The formula's error is counted as at least a few unit roundoffs: below that it is luck, not
 // accuracy. Few for 16-bit types, whose sums are kept in float32 and rounded once.
@@ -43,7 +55,7 @@ PropertyResult within_ratio(std::string property, const at::Tensor& value,
   const double error = distance(value, reference);
   const double roundoffs = c10::elementSize(dtype) == 2 ? 2 : 4;
   const double allowed =
-      factor * std::max(distance(formula, reference), roundoffs * unit_roundoff(dtype));
+      factor * std::max(formula_error(formula, reference, dtype), roundoffs * unit_roundoff(dtype));
   return {.property = std::move(property),
           .problem = {},
           .passed = error <= allowed,
@@ -72,19 +84,28 @@ Inputs to_dtype(const Inputs& inputs, at::ScalarType dtype) {
   return out;
 }
 
-Inputs requiring_grad(const Inputs& inputs) {
+/// Leaves are q, k, v and the variant's parameters, which get the dtype of q.
+Inputs requiring_grad(const Variant& variant, const Inputs& inputs) {
   Inputs out = inputs;
   for (at::Tensor* tensor : {&out.q, &out.k, &out.v}) {
     *tensor = tensor->detach().clone().requires_grad_(true);
   }
+  for (const LearnedParameter& parameter : variant.info().parameters) {
+    at::Tensor& tensor = out.extra[parameter.name];
+    tensor = tensor.detach().to(inputs.q.scalar_type(), false, /*copy=*/true).requires_grad_(true);
+  }
   return out;
 }
 
-std::vector<at::Tensor> gradients(const at::Tensor& out, const Inputs& inputs,
-                                  const at::Tensor& grad_out) {
-  const std::vector<at::Tensor> leaves = {inputs.q, inputs.k, inputs.v};
+std::vector<at::Tensor> gradients(const Variant& variant, const at::Tensor& out,
+                                  const Inputs& inputs, const at::Tensor& grad_out) {
+  std::vector<at::Tensor> leaves = {inputs.q, inputs.k, inputs.v};
+  for (const LearnedParameter& parameter : variant.info().parameters) {
+    leaves.push_back(inputs.extra.at(parameter.name));
+  }
   if (!out.requires_grad()) {  // depends on none of them
-    return {at::zeros_like(inputs.q), at::zeros_like(inputs.k), at::zeros_like(inputs.v)};
+    for (at::Tensor& leaf : leaves) leaf = at::zeros_like(leaf);
+    return leaves;
   }
   auto grads = torch::autograd::grad({out}, leaves, {grad_out.to(out.scalar_type())}, std::nullopt,
                                      false, /*allow_unused=*/true);
@@ -98,9 +119,9 @@ using Results = std::vector<PropertyResult>;
 
 void check_values(const Variant& variant, const Inputs& inputs, const Problem& p,
                   Results& results) {
-  const Inputs own = requiring_grad(inputs);
-  const Inputs exact = requiring_grad(to_dtype(inputs, at::kDouble));
-  const Inputs plain = requiring_grad(inputs);
+  const Inputs own = requiring_grad(variant, inputs);
+  const Inputs exact = requiring_grad(variant, to_dtype(inputs, at::kDouble));
+  const Inputs plain = requiring_grad(variant, to_dtype(inputs, formula_dtype(p.dtype)));
   const at::Tensor out = variant.forward(own).out;
   const at::Tensor reference = variant.reference(exact);
   const at::Tensor formula = variant.reference(plain);
@@ -115,12 +136,16 @@ void check_values(const Variant& variant, const Inputs& inputs, const Problem& p
   const at::Tensor grad_out =
       at::randn(out.sizes(), generator, at::TensorOptions().dtype(at::kDouble))
           .to(p.device, p.dtype);
-  const auto ours = gradients(out, own, grad_out);
-  const auto truth = gradients(reference, exact, grad_out);
-  const auto baseline = gradients(formula, plain, grad_out);
-  for (const auto& [i, name] : {std::pair{0, "grad_q"}, {1, "grad_k"}, {2, "grad_v"}}) {
-    results.push_back(within_ratio(fmt::format("{}_equals_reference", name), ours[i], truth[i],
-                                   baseline[i], 3, p.dtype));
+  const auto ours = gradients(variant, out, own, grad_out);
+  const auto truth = gradients(variant, reference, exact, grad_out);
+  const auto baseline = gradients(variant, formula, plain, grad_out);
+  std::vector<std::string> names = {"q", "k", "v"};
+  for (const LearnedParameter& parameter : variant.info().parameters) {
+    names.push_back(parameter.name);
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    results.push_back(within_ratio(fmt::format("grad_{}_equals_reference", names[i]), ours[i],
+                                   truth[i], baseline[i], 3, p.dtype));
   }
 }
 
@@ -154,10 +179,10 @@ void check_causality(const Variant& variant, const Inputs& inputs, const Problem
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInf = std::numeric_limits<double>::infinity();
   // A careful path may sum in another order: close to the reference, not the same bits.
-  results.push_back(
-      within_ratio("masked_nan_reaches_no_row", earlier_rows(with_last_key(inputs, kNan, kInf)),
-                   variant.reference(to_dtype(inputs, at::kDouble)).narrow(2, 0, rows),
-                   variant.reference(inputs).narrow(2, 0, rows), 2, p.dtype));
+  results.push_back(within_ratio(
+      "masked_nan_reaches_no_row", earlier_rows(with_last_key(inputs, kNan, kInf)),
+      variant.reference(to_dtype(inputs, at::kDouble)).narrow(2, 0, rows),
+      variant.reference(to_dtype(inputs, formula_dtype(p.dtype))).narrow(2, 0, rows), 2, p.dtype));
 }
 
 void check_rows_without_keys(const Variant& variant, const Inputs& inputs, const Problem& p,
@@ -189,8 +214,9 @@ void check_strided_views(const Variant& variant, const Inputs& inputs, const Pro
     *tensor = tensor->transpose(1, 2).contiguous().transpose(1, 2);
   }
   const at::Tensor reference = variant.reference(to_dtype(inputs, at::kDouble));
-  results.push_back(within_ratio("strided_views_equal_reference", variant.forward(strided).out,
-                                 reference, variant.reference(inputs), 2, p.dtype));
+  results.push_back(
+      within_ratio("strided_views_equal_reference", variant.forward(strided).out, reference,
+                   variant.reference(to_dtype(inputs, formula_dtype(p.dtype))), 2, p.dtype));
 }
 
 void check_large_scores(const Variant& variant, const Inputs& inputs, const Problem& p,
@@ -222,8 +248,9 @@ void check_weights(const Variant& variant, const Inputs& inputs, const Problem& 
   }
   const at::Tensor product = at::matmul(weights, repeat_kv_heads(inputs.v, p.heads));
   const at::Tensor reference = variant.reference(inputs);
+  const at::Tensor formula = variant.reference(to_dtype(inputs, formula_dtype(p.dtype)));
   results.push_back(
-      within_ratio("weights_times_v_is_the_output", product, reference, reference, 16, p.dtype));
+      within_ratio("weights_times_v_is_the_output", product, reference, formula, 16, p.dtype));
 }
 
 void check_forward_agrees_with_supports(const Variant& variant, const Inputs& inputs,
@@ -262,6 +289,21 @@ Results check_problem(const Variant& variant, const Problem& problem) {
   return results;
 }
 
+bool has_optional_inputs(const Variant& variant) {
+  const std::vector<ExtraInput> declared = variant.info().extra_inputs;
+  return std::ranges::any_of(declared, [](const ExtraInput& e) { return e.optional; });
+}
+
+/// What optional inputs can change, with all of them given.
+Results check_with_optional(const Variant& variant, const Problem& problem) {
+  Results results;
+  const Inputs inputs = conformance_inputs(variant, problem, kSeed, /*with_optional=*/true);
+  check_values(variant, inputs, problem, results);
+  check_causality(variant, inputs, problem, results);
+  check_weights(variant, inputs, problem, results);
+  return results;
+}
+
 }  // namespace
 
 std::vector<PropertyResult> check_conformance(const Registry& registry, const std::string& name,
@@ -270,11 +312,10 @@ std::vector<PropertyResult> check_conformance(const Registry& registry, const st
   const std::unique_ptr<Variant> variant = registry.make(name, options);
   const std::map<std::string, std::string> exceptions = variant->info().known_exceptions;
   Results all;
-  for (Problem problem : conformance_problems()) {
-    problem.device = device;
+  const auto add = [&](const auto& check, const Problem& problem, const std::string& with) {
     Results results;
     try {
-      results = check_problem(*variant, problem);
+      results = check(*variant, problem);
     } catch (const std::exception& error) {
       results.push_back({.property = "runs_without_an_exception",
                          .problem = {},
@@ -282,13 +323,21 @@ std::vector<PropertyResult> check_conformance(const Registry& registry, const st
                          .detail = error.what()});
     }
     for (PropertyResult& result : results) {
-      result.problem = case_name(problem);
+      result.problem = case_name(problem) + with;
       const auto exception = exceptions.find(result.property);
       if (exception != exceptions.end()) {
         result.detail = exception->second + (result.passed ? "" : " (" + result.detail + ")");
         result.passed = result.skipped = true;
       }
       all.push_back(std::move(result));
+    }
+  };
+  const bool optional = has_optional_inputs(*variant);
+  for (Problem problem : conformance_problems()) {
+    problem.device = device;
+    add(check_problem, problem, "");
+    if (optional && variant->supports(problem).ok) {
+      add(check_with_optional, problem, " with optional inputs");
     }
   }
   return all;

@@ -1,13 +1,10 @@
 #include "variants/api/conformance_cases.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <fmt/format.h>
 
-#include <sstream>
-
-#include "kernels/core/error.h"
+#include "variants/api/declared_tensors.h"
 
 namespace attnlab {
 namespace {
@@ -32,30 +29,6 @@ constexpr Sizes kSizes[] = {
     {1, 1, 1, 33, 33, 256, 256},  // the largest head_dim
     {1, 2, 2, 300, 300, 32, 32},  // several tiles and chunks
 };
-
-at::Tensor extra_tensor(const ExtraInput& extra, const Problem& p, const at::Generator& generator) {
-  const std::map<std::string, std::int64_t> sizes = {
-      {"batch", p.batch},          {"heads", p.heads},       {"kv_heads", p.kv_heads},
-      {"seqlen_q", p.seqlen_q},    {"seqlen_k", p.seqlen_k}, {"head_dim", p.head_dim},
-      {"head_dim_v", p.head_dim_v}};
-  std::string names = extra.shape;
-  for (char& c : names) {
-    if (c == '[' || c == ']' || c == ',') c = ' ';
-  }
-  std::istringstream words(names);
-  std::vector<std::int64_t> shape;
-  for (std::string word; words >> word;) {
-    const auto found = sizes.find(word);
-    if (found == sizes.end()) {
-      throw Error(
-          fmt::format("[conformance] the extra input '{}' has shape {}; '{}' is no dimension "
-                      "of a problem.",
-                      extra.name, extra.shape, word));
-    }
-    shape.push_back(found->second);
-  }
-  return at::rand(shape, generator, at::TensorOptions().dtype(at::kFloat));
-}
 
 }  // namespace
 
@@ -85,7 +58,8 @@ std::vector<Problem> conformance_problems() {
   return problems;
 }
 
-Inputs conformance_inputs(const Variant& variant, const Problem& p, std::uint64_t seed) {
+Inputs conformance_inputs(const Variant& variant, const Problem& p, std::uint64_t seed,
+                          bool with_optional) {
   at::Generator generator = at::detail::createCPUGenerator(seed);
   const auto normal = [&](at::IntArrayRef shape) {
     return at::randn(shape, generator, at::TensorOptions().dtype(at::kDouble))
@@ -97,9 +71,7 @@ Inputs conformance_inputs(const Variant& variant, const Problem& p, std::uint64_
   inputs.v = normal({p.batch, p.kv_heads, p.seqlen_k, p.head_dim_v});
   inputs.causal = p.causal;
   inputs.scale = p.scale;
-  for (const ExtraInput& extra : variant.info().extra_inputs) {
-    inputs.extra[extra.name] = extra_tensor(extra, p, generator).to(p.device);
-  }
+  inputs.extra = make_declared_tensors(variant.info(), p, generator, with_optional);
   return inputs;
 }
 

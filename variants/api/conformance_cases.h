@@ -12,8 +12,9 @@ namespace attnlab {
 /// without keys, GQA, odd and unequal head dims, each dtype.
 std::vector<Problem> conformance_problems();
 
-/// Seeded N(0, 1) data for a problem; extra inputs that the variant declares are uniform in [0, 1).
-Inputs conformance_inputs(const Variant& variant, const Problem& problem, std::uint64_t seed);
+/// Seeded N(0, 1) data for a problem, and what the variant declares (make_declared_tensors).
+Inputs conformance_inputs(const Variant& variant, const Problem& problem, std::uint64_t seed,
+                          bool with_optional = false);
 
 /// One line that names a case: "b2 h4/2 q17 k80 d24/40 causal bfloat16".
 std::string case_name(const Problem& problem);

@@ -12,7 +12,7 @@
 #include "variants/api/registry.h"
 
 #define ATTNLAB_PLUGIN_MAGIC 0x61747470u  // "attp"
-#define ATTNLAB_PLUGIN_API_VERSION 1u
+#define ATTNLAB_PLUGIN_API_VERSION 2u
 
 extern "C" {
 

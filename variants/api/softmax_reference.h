@@ -6,8 +6,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
-#include "variants/api/problem.h"
+#include "variants/api/variant.h"
 
 namespace attnlab {
 
@@ -22,8 +23,19 @@ struct ReferenceMask {
 at::Tensor visible_pairs(std::int64_t seqlen_q, std::int64_t seqlen_k, const ReferenceMask& mask,
                          const at::Tensor& query_rows, at::Device device);
 
-/// softmax(scale * q k^T) under the mask, `[batch, heads, rows, seqlen_k]`, in the inputs' dtype,
-/// differentiable. A row with no visible key is all 0.
+/// The extra input that variants of softmax attention take, optional: `[heads]` float32.
+ExtraInput alibi_slopes_input();
+
+/// The slopes among `inputs`; none where they were not given.
+std::optional<at::Tensor> alibi_slopes(const Inputs& inputs);
+
+/// softmax(scores) under the mask, of scores `[batch, heads, rows, seqlen_k]` to which ALiBi's bias
+/// (minus slope * |diagonal - key|) is added where `inputs` have slopes. A row with no visible key
+/// is all 0. Differentiable.
+at::Tensor masked_softmax(const at::Tensor& scores, const Inputs& inputs, const ReferenceMask& mask,
+                          const at::Tensor& query_rows);
+
+/// masked_softmax(scale * q k^T): `[batch, heads, rows, seqlen_k]`, in the inputs' dtype.
 at::Tensor softmax_weights(const Inputs& inputs, const ReferenceMask& mask,
                            const at::Tensor& query_rows);
 

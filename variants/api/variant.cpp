@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "variants/api/cost.h"
+#include "variants/api/declared_tensors.h"
 #include "variants/api/softmax_reference.h"
 
 namespace attnlab {
@@ -72,7 +73,11 @@ Support Variant::supports(const Problem& problem) const {
 Plan Variant::plan(const Problem& problem) const {
   const Support support = supports(problem);
   if (!support.ok) throw_unsupported(info().name, problem, support.reason);
-  return do_plan(problem);
+  Plan plan = do_plan(problem);
+  const std::int64_t declared = declared_bytes(info(), problem);
+  plan.input_bytes += declared;
+  plan.bytes += declared;
+  return plan;
 }
 
 Outputs Variant::forward(const Inputs& given) const {
@@ -82,12 +87,7 @@ Outputs Variant::forward(const Inputs& given) const {
   const VariantInfo about = info();
   const Support support = supports(problem);
   if (!support.ok) throw_unsupported(about.name, problem, support.reason);
-  for (const ExtraInput& extra : about.extra_inputs) {
-    if (!inputs.extra.contains(extra.name)) {
-      throw UnsupportedError(fmt::format("[variant {}] the extra input '{}' {} is missing: {}.",
-                                         about.name, extra.name, extra.shape, extra.help));
-    }
-  }
+  check_declared_tensors(about, inputs.extra, problem);
   Outputs outputs = do_forward(inputs);
   const std::vector<std::int64_t> expected = {problem.batch, problem.heads, problem.seqlen_q,
                                               problem.head_dim_v};
@@ -109,14 +109,14 @@ Outputs Variant::forward(const Inputs& given) const {
 at::Tensor Variant::reference(const Inputs& given, const at::Tensor& query_rows) const {
   std::int64_t added = 0;
   const Inputs inputs = with_rank_4(given, added);
-  problem_of(inputs);
+  check_declared_tensors(info(), inputs.extra, problem_of(inputs));
   return without_leading(do_reference(inputs, query_rows), added);
 }
 
 at::Tensor Variant::weights(const Inputs& given, const at::Tensor& query_rows) const {
   std::int64_t added = 0;
   const Inputs inputs = with_rank_4(given, added);
-  problem_of(inputs);
+  check_declared_tensors(info(), inputs.extra, problem_of(inputs));
   return without_leading(do_weights(inputs, query_rows), added);
 }
 

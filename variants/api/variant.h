@@ -15,11 +15,20 @@
 
 namespace attnlab {
 
-/// A tensor that a variant needs beyond q, k, v: declared, so that modules and tests can make it.
+/// A tensor that a variant takes beyond q, k, v: declared, so that modules and tests can make it.
 struct ExtraInput {
+  std::string name;       ///< key in Inputs::extra
+  std::string shape;      ///< e.g. "[batch, heads, seqlen_k]", dimension names of Problem
+  std::string help;       ///< meaning, range, who produces it
+  bool optional = false;  ///< used where it is given
+};
+
+/// A tensor that is learned with the model and belongs to the variant: MultiheadAttention makes it
+/// and hands it over in Inputs::extra. Starts as N(0, 1 / size of its last dimension).
+struct LearnedParameter {
   std::string name;   ///< key in Inputs::extra
-  std::string shape;  ///< e.g. "[batch, heads, seqlen_k]", dimension names of Problem
-  std::string help;   ///< meaning, range, who produces it
+  std::string shape;  ///< of heads, kv_heads, head_dim and head_dim_v only: "[heads, head_dim]"
+  std::string help;   ///< its place in the formula
 };
 
 struct VariantInfo {
@@ -31,6 +40,7 @@ struct VariantInfo {
   std::string memory_order;  ///< beyond inputs and outputs, e.g. "N"
   int version = 1;           ///< raise when results or cost change; part of the resume key
   std::vector<ExtraInput> extra_inputs = {};
+  std::vector<LearnedParameter> parameters = {};
   /// Conformance properties that the variant is known not to keep, with the reason: reported as
   /// skipped. For baselines made by others; our own variants have none.
   std::map<std::string, std::string> known_exceptions = {};
@@ -53,7 +63,9 @@ class Variant {
   Plan plan(const Problem& problem) const;
 
   /// Checks shapes and support, adds missing batch and head dimensions, runs `do_forward`, and
-  /// checks the shape of what came back. Differentiable with respect to q, k, v.
+  /// checks the shape of what came back. Throws UnsupportedError where a declared tensor is missing
+  /// or has another shape, and for a tensor that is not declared. Differentiable with respect to q,
+  /// k, v and the variant's parameters.
   Outputs forward(const Inputs& inputs) const;
 
   /// The paper's formula in plain Torch operations, at the dtype of the inputs (float64 inputs give
@@ -72,7 +84,8 @@ class Variant {
   virtual Support do_supports(const Problem& problem) const;
 
   /// Called only for supported problems. Default: kernel "torch_ops", FLOPs of exact attention, no
-  /// prediction of saved and workspace bytes (0).
+  /// prediction of saved and workspace bytes (0). Declared tensors that are required are counted as
+  /// inputs by `plan`.
   virtual Plan do_plan(const Problem& problem) const;
 
   /// All tensors have rank 4. Must be differentiable.

@@ -13,7 +13,8 @@ VariantInfo FlashAttention::info() const {
           .paper = "Dao et al. 2022, arXiv 2205.14135; Dao 2023, arXiv 2307.08691",
           .exact = true,
           .time_order = "N^2",
-          .memory_order = "N"};
+          .memory_order = "N",
+          .extra_inputs = {alibi_slopes_input()}};
 }
 
 Support FlashAttention::do_supports(const Problem& problem) const {
@@ -25,8 +26,9 @@ Plan FlashAttention::do_plan(const Problem& problem) const {
 }
 
 Outputs FlashAttention::do_forward(const Inputs& inputs) const {
-  auto [out, lse] = ops::attention(inputs.q, inputs.k, inputs.v,
-                                   {.scale = inputs.scale, .causal = inputs.causal});
+  auto [out, lse] = ops::attention(
+      inputs.q, inputs.k, inputs.v,
+      {.scale = inputs.scale, .causal = inputs.causal, .alibi_slopes = alibi_slopes(inputs)});
   return {.out = out, .lse = lse, .weights = std::nullopt};
 }
 

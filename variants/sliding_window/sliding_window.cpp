@@ -16,7 +16,8 @@ VariantInfo SlidingWindowAttention::info() const {
           .paper = "Beltagy et al. 2020, arXiv 2004.05150",
           .exact = true,
           .time_order = "N*window",
-          .memory_order = "N"};
+          .memory_order = "N",
+          .extra_inputs = {alibi_slopes_input()}};
 }
 
 Support SlidingWindowAttention::do_supports(const Problem& problem) const {
@@ -33,7 +34,8 @@ Outputs SlidingWindowAttention::do_forward(const Inputs& inputs) const {
                                    {.scale = inputs.scale,
                                     .causal = inputs.causal,
                                     .window_left = window_,
-                                    .window_right = window_right(inputs.causal)});
+                                    .window_right = window_right(inputs.causal),
+                                    .alibi_slopes = alibi_slopes(inputs)});
   return {.out = out, .lse = lse, .weights = std::nullopt};
 }
 

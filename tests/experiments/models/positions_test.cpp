@@ -79,5 +79,15 @@ TEST(RotatePositions, AProductDependsOnTheDifferenceOfPositionsOnly) {
   }
 }
 
+TEST(Positions, AlibiSlopesAreThePapersSequence) {
+  // Eight heads: 1/2 to 1/256. Three: the ratio is 2^(-8/3).
+  const at::Tensor eight = alibi_head_slopes(8);
+  for (std::int64_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(eight[i].item<float>(), std::pow(2.0F, -static_cast<float>(i + 1)));
+  }
+  EXPECT_FLOAT_EQ(alibi_head_slopes(3)[0].item<float>(), 0.15749013F);
+  EXPECT_FLOAT_EQ(alibi_head_slopes(3)[2].item<float>(), 0.00390625F);
+}
+
 }  // namespace
 }  // namespace attnlab
