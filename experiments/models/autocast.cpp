@@ -5,11 +5,22 @@
 namespace attnlab {
 
 Autocast::Autocast(c10::DeviceType device, std::optional<c10::ScalarType> dtype) : device_(device) {
-  if (!dtype) return;
+  if (dtype) start(true, *dtype);
+}
+
+Autocast::Autocast(c10::DeviceType device, bool enabled, c10::ScalarType dtype) : device_(device) {
+  start(enabled, dtype);
+}
+
+Autocast Autocast::off(c10::DeviceType device) {
+  return {device, false, at::autocast::get_autocast_dtype(device)};
+}
+
+void Autocast::start(bool enabled, c10::ScalarType dtype) {
   before_ =
-      State{at::autocast::is_autocast_enabled(device), at::autocast::get_autocast_dtype(device)};
-  at::autocast::set_autocast_dtype(device, *dtype);
-  at::autocast::set_autocast_enabled(device, true);
+      State{at::autocast::is_autocast_enabled(device_), at::autocast::get_autocast_dtype(device_)};
+  at::autocast::set_autocast_dtype(device_, dtype);
+  at::autocast::set_autocast_enabled(device_, enabled);
   at::autocast::increment_nesting();
 }
 

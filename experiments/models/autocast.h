@@ -17,11 +17,17 @@ namespace attnlab {
 class Autocast {
  public:
   Autocast(c10::DeviceType device, std::optional<c10::ScalarType> dtype);
+  /// Off while it lives: a variant computes in a model as it does where it is measured. (PyTorch's
+  /// lists would turn some of its operations into float32, on CUDA others than on the CPU.)
+  static Autocast off(c10::DeviceType device);
   ~Autocast();
   Autocast(const Autocast &) = delete;
   Autocast &operator=(const Autocast &) = delete;
 
  private:
+  Autocast(c10::DeviceType device, bool enabled, c10::ScalarType dtype);
+  void start(bool enabled, c10::ScalarType dtype);
+
   struct State {
     bool enabled;
     c10::ScalarType dtype;

@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "experiments/models/autocast.h"
 #include "kernels/core/error.h"
 #include "variants/api/declared_tensors.h"
 #include "variants/api/softmax_reference.h"
@@ -111,7 +112,10 @@ MultiheadAttentionImpl::Result MultiheadAttentionImpl::forward(const at::Tensor 
   if (alibi_slopes_.defined()) {
     inputs.extra[alibi_slopes_input().name] = alibi_slopes_.to(inputs.q.device());
   }
-  const Outputs outputs = variant_->forward(inputs);
+  const Outputs outputs = [&] {
+    const Autocast off = Autocast::off(inputs.q.device().type());
+    return variant_->forward(inputs);
+  }();
   if (observer_ != nullptr) observer_->on_attention(layer_, *variant_, inputs, outputs);
   Result result;
   result.out = out_proj->forward(outputs.out.transpose(1, 2).flatten(2));

@@ -29,9 +29,9 @@ constexpr std::array<std::pair<Positions, const char *>, 5> kNames{{
     {Positions::kAlibi, "alibi"},
 }};
 
-/// `[seqlen, dim / 2]` in float64: p / base^(2i / dim).
-at::Tensor angles(std::int64_t seqlen, std::int64_t dim, double base) {
-  const auto options = at::TensorOptions().dtype(at::kDouble);
+/// `[seqlen, dim / 2]` in float64 on `device`: p / base^(2i / dim).
+at::Tensor angles(std::int64_t seqlen, std::int64_t dim, double base, at::Device device) {
+  const auto options = at::TensorOptions().dtype(at::kDouble).device(device);
   const at::Tensor exponents = at::arange(0, dim, 2, options) / static_cast<double>(dim);
   return at::outer(at::arange(seqlen, options), at::exp(exponents * -std::log(base)));
 }
@@ -57,13 +57,13 @@ Positions parse_positions(const std::string &name) {
 
 at::Tensor sinusoidal_table(std::int64_t seqlen, std::int64_t dim,
                             const at::TensorOptions &options) {
-  const at::Tensor turn = angles(seqlen, dim, 10000.0);
+  const at::Tensor turn = angles(seqlen, dim, 10000.0, options.device());
   return at::stack({at::sin(turn), at::cos(turn)}, -1).flatten(1).to(options);
 }
 
 at::Tensor rotate_positions(const at::Tensor &x, double base) {
   const std::int64_t half = x.size(-1) / 2;
-  const at::Tensor turn = angles(x.size(-2), x.size(-1), base);
+  const at::Tensor turn = angles(x.size(-2), x.size(-1), base, x.device());
   const at::Tensor sine = at::sin(turn).to(x.options());
   const at::Tensor cosine = at::cos(turn).to(x.options());
   const at::Tensor first = x.narrow(-1, 0, half);

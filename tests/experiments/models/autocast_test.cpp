@@ -30,11 +30,43 @@ TEST(Autocast, CastsWhileItLivesAndPutsBackWhatWas) {
       EXPECT_EQ(type_of_product(), at::kBFloat16);
       const Autocast nothing(at::kCPU, std::nullopt);
       EXPECT_EQ(type_of_product(), at::kBFloat16);
+      const Autocast off = Autocast::off(at::kCPU);
+      EXPECT_EQ(type_of_product(), at::kFloat);
     }
     EXPECT_EQ(type_of_product(), at::kHalf);
   }
   EXPECT_EQ(type_of_product(), at::kFloat);
   EXPECT_EQ(at::autocast::get_autocast_dtype(at::kCPU), dtype_before);
+}
+
+TEST(Autocast, IsOffInsideVariants) {
+  /// Notes whether autocast was on where it computed.
+  class Asking : public Variant {
+   public:
+    explicit Asking(bool &on) : on_(on) {}
+    VariantInfo info() const override {
+      return {.name = "asking",
+              .summary = "",
+              .paper = "",
+              .exact = false,
+              .time_order = "1",
+              .memory_order = "1"};
+    }
+    Outputs do_forward(const Inputs &inputs) const override {
+      on_ = at::autocast::is_autocast_enabled(at::kCPU);
+      return {.out = inputs.v, .lse = std::nullopt, .weights = std::nullopt};
+    }
+
+   private:
+    bool &on_;
+  };
+  bool on = true;
+  MultiheadAttention module(4, 1, std::make_unique<Asking>(on));
+  const Autocast autocast(at::kCPU, at::kBFloat16);
+  const at::Tensor x = at::ones({1, 3, 4});
+  EXPECT_EQ(module->forward(x, x, x, /*causal=*/true).out.scalar_type(), at::kBFloat16);
+  EXPECT_FALSE(on);
+  EXPECT_TRUE(at::autocast::is_autocast_enabled(at::kCPU));
 }
 
 TEST(Autocast, DoesNotKeepTheCastOfAWeightThatHasChanged) {
