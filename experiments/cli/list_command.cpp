@@ -39,6 +39,17 @@ Json option_json(const OptionSpec& spec) {
   return object;
 }
 
+Json extra_inputs_json(const VariantInfo& info) {
+  Json list = Json::array();
+  for (const ExtraInput& input : info.extra_inputs) {
+    list.push_back({{"name", input.name},
+                    {"shape", input.shape},
+                    {"optional", input.optional},
+                    {"help", input.help}});
+  }
+  return list;
+}
+
 Json variants_json(const Registry& registry) {
   Json list = Json::array();
   for (const std::string& name : registry.names()) {
@@ -54,7 +65,8 @@ Json variants_json(const Registry& registry) {
                     {"memory_order", info.memory_order},
                     {"version", info.version},
                     {"origin", entry.origin},
-                    {"options", options}});
+                    {"options", options},
+                    {"extra_inputs", extra_inputs_json(info)}});
   }
   return list;
 }
@@ -72,6 +84,10 @@ std::string variants_text(const Registry& registry) {
           spec.choices.empty() ? "" : fmt::format(" (one of {})", join_names(spec.choices));
       text += fmt::format("  variant.{}={}  {}{}\n", spec.name, to_string(spec.default_value),
                           spec.help, choices);
+    }
+    for (const ExtraInput& input : info.extra_inputs) {
+      text += fmt::format("  takes {} {}{}: {}\n", input.name, input.shape,
+                          input.optional ? ", optional" : "", input.help);
     }
     if (entry.origin != "built-in") text += fmt::format("  from {}\n", entry.origin);
   }

@@ -16,6 +16,7 @@ TEST(List, VariantsAsTextAndJson) {
   const Result text = workplace.run({"list", "variants"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("variant.window=256"));
+  EXPECT_THAT(text.out, HasSubstr("takes alibi_slopes [heads], optional"));
   const Result json = workplace.run({"list", "variants", "--json"});
   ASSERT_EQ(json.exit_code, 0) << json.err;
   std::vector<std::string> names;
@@ -23,6 +24,8 @@ TEST(List, VariantsAsTextAndJson) {
     names.push_back(variant.at("name"));
     EXPECT_EQ(variant.at("origin"), "built-in");
     EXPECT_THAT(text.out, HasSubstr(variant.at("summary").get<std::string>()));
+    EXPECT_EQ(variant.at("extra_inputs").empty(),
+              variant.at("name") == "linear" || variant.at("name") == "torch_sdpa");
   }
   EXPECT_THAT(names,
               testing::IsSupersetOf({"flash", "full", "linear", "sliding_window", "torch_sdpa"}));

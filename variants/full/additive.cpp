@@ -56,15 +56,11 @@ Plan plan_additive_attention(const Problem& p) {
                static_cast<double>(4 * p.head_dim + 2 * p.head_dim_v) *
                direction_factor(p.direction);
   count_tensors(p, 0, plan);
-  const std::int64_t pairs = p.batch * p.heads * p.seqlen_q * p.seqlen_k *
-                             static_cast<std::int64_t>(c10::elementSize(p.dtype));
-  const std::int64_t elements = pairs * p.head_dim;
-  if (p.with_backward()) {
-    plan.saved_bytes = elements + pairs;
-    plan.workspace_bytes = 2 * elements;
-  } else {
-    plan.workspace_bytes = 2 * elements;
-  }
+  // What there is of size pairs * head_dim; the rest is a head_dim-th of it or less.
+  const std::int64_t elements = p.batch * p.heads * p.seqlen_q * p.seqlen_k * p.head_dim *
+                                static_cast<std::int64_t>(c10::elementSize(p.dtype));
+  plan.saved_bytes = p.with_backward() ? elements : 0;
+  plan.workspace_bytes = 2 * elements;
   return plan;
 }
 

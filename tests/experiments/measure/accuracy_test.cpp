@@ -163,6 +163,7 @@ TEST(AccuracyTest, GradientsThatAreZeroDoNotFailOnRoundingNoise) {
 
 TEST(AccuracyTest, ExtraInputsAreNotCutApart) {
   FakeVariant variant;
+  variant.extra_inputs = {{"decay", "[batch, heads, seqlen_q, head_dim]", "any"}};
   std::int64_t smallest_batch = 100;
   variant.distort = [&](const Inputs& inputs, const at::Tensor& exact) {
     smallest_batch = std::min(smallest_batch, inputs.q.size(0));

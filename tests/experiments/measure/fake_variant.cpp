@@ -10,7 +10,8 @@ VariantInfo FakeVariant::info() const {
           .paper = "",
           .exact = true,
           .time_order = "N^2",
-          .memory_order = "N^2"};
+          .memory_order = "N^2",
+          .extra_inputs = extra_inputs};
 }
 
 Outputs FakeVariant::do_forward(const Inputs& inputs) const {

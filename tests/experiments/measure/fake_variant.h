@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "variants/api/variant.h"
 
@@ -16,6 +17,7 @@ class FakeVariant : public Variant {
   std::function<Outputs(const Inputs&, at::Tensor exact)> distort;
   std::function<Support(const Problem&)> support;
   std::function<Plan(Plan)> change_plan;
+  std::vector<ExtraInput> extra_inputs = {};
 
  protected:
   Outputs do_forward(const Inputs& inputs) const override;
