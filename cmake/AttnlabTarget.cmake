@@ -31,18 +31,28 @@ function(attnlab_target name)
   endif()
 endfunction()
 
-# attnlab_test(<name> SOURCES a.cpp ... LIBS lib ... [LABELS label ...])
-# One GoogleTest program and one CTest entry of the same name. The target `torch_free_tests` builds all
-# that have the label torch_free.
+# attnlab_test(<name> SOURCES a.cpp ... LIBS lib ... [LABELS label ...] [SHARDS n])
+# One GoogleTest program and one CTest entry of the same name, or n of them, <name>_1 to <name>_n, that
+# run at the same time under `ctest --parallel`. The target `torch_free_tests` builds all that have the
+# label torch_free.
 add_custom_target(torch_free_tests)
 function(attnlab_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   attnlab_target(${name})
   target_compile_definitions(${name} PRIVATE _GLIBCXX_ASSERTIONS)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS} GTest::gtest_main)
-  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+  if(NOT ARG_SHARDS)
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+  else()
+    foreach(shard RANGE 1 ${ARG_SHARDS})
+      math(EXPR index "${shard} - 1")
+      add_test(NAME ${name}_${shard} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+      set_tests_properties(${name}_${shard} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900
+                           ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+    endforeach()
+  endif()
   if("torch_free" IN_LIST ARG_LABELS)
     add_dependencies(torch_free_tests ${name})
   endif()
