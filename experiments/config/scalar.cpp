@@ -86,6 +86,20 @@ double parse_float(std::string_view text) {
   return negative ? -value : value;
 }
 
+/// Base 60: 1:30 is 90. Digits and underscores, then parts of one or two digits below 60.
+bool is_base60(std::string_view body) {
+  const std::size_t colon = body.find(':');
+  if (colon == std::string_view::npos || !only(body.substr(0, colon), kDigits)) return false;
+  for (std::string_view rest = body.substr(colon); !rest.empty();) {
+    rest.remove_prefix(1);
+    const std::string_view part = rest.substr(0, rest.find(':'));
+    if (part.size() > 2 || !only(part, "0123456789")) return false;
+    if (part.size() == 2 && part[0] > '5') return false;
+    rest.remove_prefix(part.size());
+  }
+  return true;
+}
+
 /// Hexadecimal, binary, octal, decimal or base 60 as in YAML 1.1; nothing if it is none of them.
 std::optional<std::int64_t> yaml_int(std::string_view text, const Position& position) {
   const std::string_view body = without_sign(text);
@@ -101,15 +115,13 @@ std::optional<std::int64_t> yaml_int(std::string_view text, const Position& posi
   if (body[0] == '0') return {};
   if (only(body, kDigits)) return parse_int(text, body, 10, position);
 
-  // Base 60: 1:30 is 90. Each later part is one or two digits below 60.
+  // First whether it is a number, then its value: a text may begin like one that is too large.
+  if (!is_base60(body)) return {};
   const std::size_t colon = body.find(':');
-  if (colon == std::string_view::npos || !only(body.substr(0, colon), kDigits)) return {};
   std::int64_t value = parse_int(text, body.substr(0, colon), 10, position);
   for (std::string_view rest = body.substr(colon); !rest.empty();) {
     rest.remove_prefix(1);
     const std::string_view part = rest.substr(0, rest.find(':'));
-    if (part.size() > 2 || !only(part, "0123456789")) return {};
-    if (part.size() == 2 && part[0] > '5') return {};
     const std::int64_t low = parse_int(part, part, 10, position) * (text[0] == '-' ? -1 : 1);
     if (__builtin_mul_overflow(value, std::int64_t{60}, &value) ||
         __builtin_add_overflow(value, low, &value)) {

@@ -70,6 +70,12 @@ TEST(ScalarTest, YamlTextThatLooksLikeNumbers) {
   }
 }
 
+TEST(ScalarTest, TextThatBeginsLikeANumberThatIsTooLarge) {
+  for (const char* text : {"99999999999999999999:3x", "99999999999999999999:", "9_9_:61"}) {
+    EXPECT_EQ(from_yaml(text), Tree::of_string(text)) << text;
+  }
+}
+
 TEST(ScalarTest, OverrideWords) {
   for (const char* text : {"null", "NULL", "nUll"}) EXPECT_TRUE(from_override(text).is_null());
   for (const char* text : {"true", "TRUE", "tRue"}) {
