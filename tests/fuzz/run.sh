@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with clang++ and lets each run for a while, several at once.
-#   run.sh CMAKE NINJA [TARGET...] [--seconds N]
+#   run.sh CMAKE NINJA [TARGET...] [--seconds N] [--seed N]
 # New inputs of interest go to build-fuzz/corpus/TARGET and are used again next time; findings to
 # build-fuzz/findings. Exit code 1 where there is a finding.
 set -euo pipefail
@@ -15,6 +15,7 @@ shift 2
 
 targets=()
 seconds=60
+seed=0 # of libFuzzer: another search each time
 while [ $# -gt 0 ]; do
   case $1 in
     --seconds)
@@ -22,8 +23,14 @@ while [ $# -gt 0 ]; do
       [[ $seconds =~ ^[1-9][0-9]{0,8}$ ]] ||
         { echo "attnlab: --seconds takes a whole number from 1, not '$seconds'" >&2; exit 2; }
       shift 2 ;;
+    --seed)
+      seed=${2:-}
+      [[ $seed =~ ^[1-9][0-9]{0,8}$ ]] ||
+        { echo "attnlab: --seed takes a whole number from 1, not '$seed'" >&2; exit 2; }
+      shift 2 ;;
     -h | --help)
-      echo "Usage: ./attnlab fuzz [TARGET...] [--seconds N]   (default: all for 60 s each)"
+      echo "Usage: ./attnlab fuzz [TARGET...] [--seconds N] [--seed N]"
+      echo "Default: all targets for 60 s each; a seed repeats a search on an empty build-fuzz/corpus"
       echo "Targets: $all"
       exit 0 ;;
     *)
@@ -50,14 +57,14 @@ fi
 fuzz_one() {
   local target=$1
   mkdir -p "$build/corpus/$target"
-  "$build/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=5 -malloc_limit_mb=512 \
-    -rss_limit_mb=4096 -max_len=4096 -print_final_stats=1 \
+  "$build/bin/${target}_fuzz" -seed="$seed" -max_total_time="$seconds" -timeout=5 \
+    -malloc_limit_mb=512 -rss_limit_mb=4096 -max_len=4096 -print_final_stats=1 \
     -dict="$source_dir/dictionaries/$target.dict" -artifact_prefix="$build/findings/$target-" \
     "$build/corpus/$target" "$source_dir/corpus/$target" >"$build/$target.log" 2>&1 ||
     touch "$build/$target.failed"
 }
 export -f fuzz_one
-export build source_dir seconds
+export build source_dir seconds seed
 
 # A fuzzer that finds nothing anywhere would pass: it has to find a fault that is there.
 if "$build/bin/planted_fuzz" -seed=1 -max_total_time=60 -artifact_prefix="$build/planted-" \
